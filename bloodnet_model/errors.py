@@ -1,0 +1,51 @@
+"""The whole error tree.
+
+Every error holds one sentence for a person, which names the file or setting and the remedy, and a short
+`code`, which is all of it that may ever leave a hospital.
+"""
+
+
+class BloodNetError(Exception):
+    """Base of all errors a user can cause or mend. Its text stays where it was raised; its `code` may travel."""
+
+    code = "error"
+
+
+class SettingsError(BloodNetError):
+    """A setting is unknown, misspelt or out of range."""
+
+    code = "bad-settings"
+
+
+class DataError(BloodNetError):
+    """A folder, table or image cannot be used as it is."""
+
+    code = "bad-data"
+
+
+class UnusableSlice(DataError):
+    """One DICOM file cannot give a CT slice; `reason` is a key of `client.ledger.REASONS`."""
+
+    code = "unusable-slice"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class WeightsError(BloodNetError):
+    """Received weights do not fit the network."""
+
+    code = "bad-weights"
+
+
+class RoundError(BloodNetError):
+    """A round cannot go on: too few sites answered with something usable."""
+
+    code = "too-few-sites"
+
+
+class UndefinedMetric(BloodNetError):
+    """A figure does not exist for these data (one class missing, say); it is never replaced by a number."""
+
+    code = "undefined-metric"

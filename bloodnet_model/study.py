@@ -1,0 +1,28 @@
+"""The unit of everything clinical: one patient's one head CT, ready for the network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Study:
+    """One prepared study; arrays may be memory-mapped and are never written to.
+
+    windows:      uint8 (slices, windows, rows, columns), 0 and 255 are the ends of each window
+    study_labels: int8 (6,) in the order of `CLASSES`, 0, 1 or -1 (unknown)
+    slice_labels: int8 (slices, 6), likewise
+    mask_bits:    uint8 (slices, rows // 2, columns // 2), bit j for class j
+    mask_known:   bool (slices,), True where `mask_bits` is the truth (also where a negative slice makes it empty)
+    """
+
+    windows: NDArray[np.uint8]
+    study_labels: NDArray[np.int8]
+    slice_labels: NDArray[np.int8]
+    mask_bits: NDArray[np.uint8]
+    mask_known: NDArray[np.bool_]
+
+    @property
+    def slices(self) -> int:
+        return int(self.windows.shape[0])

@@ -1,0 +1,1 @@
+"""Inside the hospital: DICOM in, a trained update and counts out."""

@@ -1,0 +1,1 @@
+"""At the coordinator: the rounds, the run folder and the report."""

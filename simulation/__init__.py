@@ -1,0 +1,1 @@
+"""Many hospitals on one machine: synthetic heads, partitions and the local engine."""

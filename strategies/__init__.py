@@ -1,0 +1,1 @@
+"""How sites are combined: strategies, aggregation, and the records that travel."""
