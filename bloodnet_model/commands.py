@@ -1,0 +1,32 @@
+"""What the three commands share: where their rooms lie, and how a mistake is said."""
+
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from bloodnet_model.errors import BloodNetError, RoundError
+
+ROOMS = ("bloodnet_model", "strategies", "client", "server", "simulation")
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run a command line: one sentence on stderr for a user's mistake (exit code 2) or a failed run (1)."""
+    try:
+        _check_rooms()
+        command()
+    except BloodNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, RoundError) else 2)
+
+
+def _check_rooms() -> None:
+    """`client` and `server` are common names: another package called so would be imported in place of ours."""
+    home = Path(__file__).resolve().parent.parent
+    for room in ROOMS:
+        spec = find_spec(room)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found is not None and found.parent != home:
+            raise BloodNetError(
+                f"{found}: shadows this project's folder {room!r}; install the project in an environment of its own."
+            )

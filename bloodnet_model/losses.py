@@ -1,0 +1,72 @@
+"""The joint loss: masks, slice labels and study labels, each where present.
+
+Sites differ in which labels they have. A label nobody gave (-1) and a mask nobody drew contribute neither loss nor
+gradient; a slice labelled negative is an exact empty mask.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bloodnet_model.settings import TrainingSettings
+
+CLASS_WEIGHTS: Final = (2.0, 0.6, 0.6, 0.6, 0.6, 0.6)
+"""`any` counts as much as three subtypes: it is what the study score is read from."""
+
+_MASK_BCE_SHARE = 5.0  # a pixelwise mean is small beside a Dice term of order one
+
+
+class Losses(NamedTuple):
+    """Scalars; `total` is the weighted sum that is minimised."""
+
+    total: Tensor
+    mask: Tensor
+    slices: Tensor
+    study: Tensor
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Class-weighted cross-entropy over the known labels, both (n, 6); 0 where none is known."""
+    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device) * (labels >= 0)
+    each = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
+    return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def mask_loss(mask_logits: Tensor, masks: Tensor, known: Tensor, positive_weight: float) -> Tensor:
+    """Cross-entropy on all slices whose mask is known, and Dice of `any` on those of them that hold blood.
+
+    mask_logits, masks: (n, 6, rows, columns); known: (n,). Dice stays off empty slices: there it would reward a mask
+    head that predicts nothing, the plateau on which training starts.
+    """
+    weight = torch.tensor(positive_weight, device=masks.device)
+    each = F.binary_cross_entropy_with_logits(mask_logits, masks, pos_weight=weight, reduction="none")
+    cross_entropy = _mean_where(each.mean((1, 2, 3)), known)
+    predicted, true = torch.sigmoid(mask_logits[:, 0]), masks[:, 0]
+    overlap = (predicted * true).sum((1, 2))
+    area = true.sum((1, 2))
+    dice = 1 - (2 * overlap + 1) / (predicted.sum((1, 2)) + area + 1)
+    return _MASK_BCE_SHARE * cross_entropy + _mean_where(dice, known * (area > 0))
+
+
+def joint_loss(
+    mask_logits: Tensor,
+    slice_logits: Tensor,
+    study_logits: Tensor,
+    masks: Tensor,
+    mask_known: Tensor,
+    slice_labels: Tensor,
+    study_labels: Tensor,
+    settings: TrainingSettings,
+) -> Losses:
+    """All three parts of the loss of one batch, weighted by the settings."""
+    mask = mask_loss(mask_logits, masks, mask_known, settings.mask_positive_weight)
+    slices = label_loss(slice_logits, slice_labels)
+    study = label_loss(study_logits, study_labels)
+    total = settings.mask_weight * mask + settings.slice_weight * slices + settings.study_weight * study
+    return Losses(total, mask, slices, study)
+
+
+def _mean_where(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum() / where.sum().clamp(min=1)

@@ -1,0 +1,207 @@
+"""BloodNet-style network: one network segments the blood and classifies the slice, the second through the first.
+
+P(mask, label | x) = P(mask | x) · P(label | x, mask), after Bar et al., arXiv 1907.00148. The body of that paper is
+not public: encoder, losses and the exact form of the link are this project's own choice.
+
+    x ──► encoder ──► decoder ──► mask logits ──► link ──┐
+             │            └── quarter-resolution ──► pooled under the seen mask ──► slice logits ──► study head
+             └── deepest features, averaged ─────────────┘
+
+Encoder names (`conv1`, `bn1`, `layer1.0.conv1`, …, `downsample.0`) are those of the common ResNet state dicts.
+Norms are GroupNorm, so nothing like running statistics has to be averaged across scanners.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bloodnet_model.labels import CLASSES
+from bloodnet_model.settings import Link, ModelSettings, NetworkSettings
+
+CLASS_COUNT = len(CLASSES)
+_STATISTICS = 5
+_UNIFORM_LOGIT = -3.0  # a constant, nearly empty mask: what `independent` sees in place of the prediction
+_RARE_BIAS = -2.0  # few pixels hold blood; starting near their prior shortens the plateau of empty masks
+
+
+class SliceOutput(NamedTuple):
+    """What the network says of a batch of slices."""
+
+    mask_logits: Tensor  # (slices, 6, rows / 2, columns / 2)
+    slice_logits: Tensor  # (slices, 6)
+    features: Tensor  # (slices, hidden), input of the study head
+
+
+def seen_by_classifier(mask_logits: Tensor, link: Link) -> Tensor:
+    """The mask logits that the classifier gets to see: the whole difference between the arms of the ablation."""
+    match link:
+        case "dependent":
+            return mask_logits
+        case "detached":
+            return mask_logits.detach()
+        case "independent":
+            return torch.full_like(mask_logits, _UNIFORM_LOGIT)
+
+
+class BloodNet(nn.Module):
+    """Slices in (slices, channels, rows, columns), `SliceOutput` out; `study_logits` turns slices into a study."""
+
+    def __init__(self, settings: NetworkSettings, windows: int) -> None:
+        super().__init__()
+        s = settings
+        self.link: Link = s.link
+        channels = windows * (2 * s.neighbours + 1)
+        self.conv1 = nn.Conv2d(channels, s.widths[0], s.stem_kernel, 2, s.stem_kernel // 2, bias=False)
+        self.bn1 = _norm(s.widths[0], s.norm_from)
+        self.stem_pool = s.stem_pool
+        self.stages = [f"layer{i + 1}" for i in range(len(s.widths))]
+        for i, name in enumerate(self.stages):
+            before = s.widths[max(0, i - 1)]
+            self.add_module(name, _stage(before, s.widths[i], s.blocks[i], stride=1 if i == 0 else 2, norm=s.norm_from))
+        skips = [*([s.widths[0]] if s.stem_pool else []), *s.widths[:-1]]
+        self.decoder = nn.ModuleList()
+        below = s.widths[-1]
+        for skip, width in zip(reversed(skips), s.decoder_widths, strict=True):
+            self.decoder.append(Block(below + skip, width, 1, s.norm_from))
+            below = width
+        self.mask_head = nn.Conv2d(below, CLASS_COUNT, 1)
+        seen = s.widths[-1] + s.decoder_widths[-2] + _STATISTICS * CLASS_COUNT
+        self.describe = nn.Linear(seen, s.hidden)
+        self.classify = nn.Linear(s.hidden, CLASS_COUNT)
+        self.study_head: nn.Module = _STUDY_HEADS[s.study_head](s.hidden)
+        nn.init.constant_(self.mask_head.bias, _RARE_BIAS)  # type: ignore[arg-type]
+        nn.init.constant_(self.classify.bias, -1.0)
+
+    def forward(self, slices: Tensor) -> SliceOutput:
+        levels = self._encode(slices)
+        up = self._decode(levels)
+        mask_logits = self.mask_head(up[-1]).float()
+        with torch.autocast(slices.device.type, enabled=False):  # sums over many pixels: float32
+            seen = seen_by_classifier(mask_logits, self.link)
+            quarter = up[-2].float()
+            parts = [levels[-1].float().mean((2, 3)), _pooled_under(seen[:, :1], quarter), mask_statistics(seen)]
+            features = F.relu(self.describe(torch.cat(parts, 1)))
+            return SliceOutput(mask_logits, self.classify(features), features)
+
+    def study_logits(self, features: Tensor, slice_logits: Tensor) -> Tensor:
+        """(studies, slices, hidden) and (studies, slices, 6), slices in anatomical order, to (studies, 6)."""
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.study_head(features.float(), slice_logits.float())
+        return logits
+
+    def _encode(self, slices: Tensor) -> list[Tensor]:
+        """Feature maps from half resolution down to the deepest."""
+        x = F.relu(self.bn1(self.conv1(slices)))
+        levels = []
+        if self.stem_pool:
+            levels.append(x)
+            x = F.max_pool2d(x, 3, 2, 1)
+        for name in self.stages:
+            x = self.get_submodule(name)(x)
+            levels.append(x)
+        return levels
+
+    def _decode(self, levels: list[Tensor]) -> list[Tensor]:
+        """Feature maps from the deepest skip up to half resolution."""
+        x, maps = levels[-1], []
+        for block, skip in zip(self.decoder, reversed(levels[:-1]), strict=True):
+            x = block(torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], 1))
+            maps.append(x)
+        return maps
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385), shrinking its shortcut by averaging."""
+
+    def __init__(self, before: int, width: int, stride: int, norm_from: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+        self.bn1 = _norm(width, norm_from)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = _norm(width, norm_from)
+        self.stride = stride
+        self.downsample: nn.Module = nn.Identity()
+        if before != width:
+            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, bias=False), _norm(width, norm_from))
+        if width < norm_from:  # without a norm, a full-size residual makes the first steps diverge
+            with torch.no_grad():
+                self.conv2.weight.mul_(0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = self.downsample(x if self.stride == 1 else F.avg_pool2d(x, self.stride))
+        return F.relu(y + shortcut)
+
+
+class LogSumExpHead(nn.Module):
+    """A smooth maximum over the slices; the offset is half of log n, so long studies do not score high by length."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+
+    def forward(self, features: Tensor, slice_logits: Tensor) -> Tensor:
+        return torch.logsumexp(slice_logits, 1) - 0.5 * math.log(slice_logits.shape[1])
+
+
+class GruAttentionHead(nn.Module):
+    """Bidirectional GRU over the slices, then one attention a class."""
+
+    def __init__(self, hidden: int, state: int = 128) -> None:
+        super().__init__()
+        self.gru = nn.GRU(hidden, state, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(2 * state, CLASS_COUNT)
+        self.classify = nn.Linear(2 * state, CLASS_COUNT)
+
+    def forward(self, features: Tensor, slice_logits: Tensor) -> Tensor:
+        states, _ = self.gru(features)  # (studies, slices, 2 * state)
+        share = torch.softmax(self.attention(states), 1)  # (studies, slices, 6)
+        return (share * (self.classify(states) + slice_logits)).sum(1)
+
+
+_STUDY_HEADS = {"log-sum-exp": LogSumExpHead, "gru-attention": GruAttentionHead}
+
+
+def mask_statistics(mask_logits: Tensor) -> Tensor:
+    """(slices, 6, rows, columns) to (slices, 30): by class the largest, top 1 %, mean, log-mean-exp, log soft area.
+
+    The soft area is what a small but certain lesion changes most; the means are what a large, faint one does.
+    """
+    flat = mask_logits.flatten(2)
+    pixels = flat.shape[-1]
+    top = flat.topk(max(4, pixels // 100), -1).values
+    statistics = [
+        top[..., 0],
+        top.mean(-1),
+        flat.mean(-1),
+        torch.logsumexp(flat, -1) - math.log(pixels),
+        torch.log(torch.sigmoid(flat).sum(-1) + 0.1),
+    ]
+    return 0.3 * torch.cat(statistics, 1)
+
+
+def build_network(settings: ModelSettings, seed: int) -> BloodNet:
+    """A fresh network: the same settings and seed give the same weights, the global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = BloodNet(settings.network, len(settings.preprocessing.windows_hu))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _pooled_under(mask_logit: Tensor, features: Tensor) -> Tensor:
+    """Mean of `features` (slices, channels, rows / 4, columns / 4) weighted by the seen probability of blood."""
+    weight = F.avg_pool2d(torch.sigmoid(mask_logit), 2)
+    pooled: Tensor = (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
+    return pooled
+
+
+def _stage(before: int, width: int, blocks: int, stride: int, norm: int) -> nn.Sequential:
+    first = Block(before, width, stride, norm)
+    return nn.Sequential(first, *(Block(width, width, 1, norm) for _ in range(blocks - 1)))
+
+
+def _norm(channels: int, norm_from: int) -> nn.Module:
+    """GroupNorm where it pays: it takes half of a CPU step at high resolution, where channels are few."""
+    return nn.GroupNorm(8, channels) if channels >= norm_from else nn.Identity()

@@ -1,0 +1,53 @@
+"""Scores of whole studies, in bounded memory whatever their number of slices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bloodnet_model.batches import slice_stack, unpack_mask
+from bloodnet_model.device import autocast
+from bloodnet_model.network import BloodNet
+from bloodnet_model.settings import ModelSettings
+from bloodnet_model.study import Study
+
+_SLICES_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one study."""
+
+    probabilities: NDArray[np.float64]  # (6,) of the study, in the order of CLASSES
+    slice_probabilities: NDArray[np.float64]  # (slices, 6)
+    mask: NDArray[np.bool_]  # (slices, rows / 2, columns / 2), blood of any kind
+
+
+@torch.inference_mode()
+def predict_study(network: BloodNet, study: Study, settings: ModelSettings) -> Prediction:
+    """Classify and segment one study from all its slices; does not depend on any other study."""
+    network.eval()
+    device = next(network.parameters()).device
+    outputs = []
+    for start in range(0, study.slices, _SLICES_AT_ONCE):
+        chosen = np.arange(start, min(start + _SLICES_AT_ONCE, study.slices))
+        with autocast(device):
+            outputs.append(network(slice_stack(study, chosen, settings.network.neighbours).to(device)))
+    features = torch.cat([output.features for output in outputs])
+    slice_logits = torch.cat([output.slice_logits for output in outputs])
+    study_logits = network.study_logits(features[None], slice_logits[None])[0]
+    mask = torch.cat([output.mask_logits[:, 0] > 0 for output in outputs])
+    return Prediction(
+        torch.sigmoid(study_logits.double()).cpu().numpy(),
+        torch.sigmoid(slice_logits.double()).cpu().numpy(),
+        mask.cpu().numpy(),
+    )
+
+
+def dice(predicted: NDArray[np.bool_], study: Study) -> float | None:
+    """Dice of the blood in a whole study; None where no blood was drawn or a slice's mask is unknown."""
+    true = unpack_mask(np.asarray(study.mask_bits))[:, 0].numpy() > 0
+    if not true.any() or not study.mask_known.all():
+        return None
+    return float(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))

@@ -1,0 +1,63 @@
+"""Weights in and out: one flat vector on the wire, safetensors on the disk; no pickle is read or written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+
+from bloodnet_model.errors import WeightsError
+from bloodnet_model.files import write_whole
+from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.settings import ModelSettings, validated
+
+_HEADER = "bloodnet"
+
+
+def flat_weights(network: BloodNet) -> NDArray[np.float32]:
+    """All parameters as one float32 vector, in the order of `network.parameters()`.
+
+    One array instead of some eighty: on the wire each array costs requests of its own.
+    """
+    parts = [parameter.detach().float().cpu().contiguous().flatten() for parameter in network.parameters()]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def set_flat_weights(network: BloodNet, weights: NDArray[np.float32]) -> None:
+    """Put a flat vector into `network`; raises WeightsError where its length does not fit."""
+    expected = sum(parameter.numel() for parameter in network.parameters())
+    if weights.shape != (expected,):
+        raise WeightsError(
+            f"Received weights of shape {weights.shape}, but this network has ({expected},); "
+            "run the same version and preset on both sides."
+        )
+    position = 0
+    with torch.no_grad():
+        for parameter in network.parameters():
+            part = weights[position : position + parameter.numel()]
+            parameter.copy_(torch.from_numpy(np.array(part)).view(parameter.shape))
+            position += parameter.numel()
+
+
+def save_network(path: Path, network: BloodNet, settings: ModelSettings) -> None:
+    """Write weights and settings as one safetensors file; equal weights give equal bytes."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_whole(path, save(tensors, {_HEADER: settings.model_dump_json()}))
+
+
+def load_network(path: Path) -> tuple[BloodNet, ModelSettings]:
+    """Read what `save_network` wrote; raises WeightsError, naming the file, where it is something else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_HEADER)
+        if header is None:
+            raise WeightsError(f"{path}: holds no BloodNet settings; give a model.safetensors of a run folder.")
+        settings = validated(ModelSettings, json.loads(header), where=path.name)
+        network = build_network(settings, seed=0)
+        network.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path}: is not a readable BloodNet model ({type(error).__name__}).") from None
+    return network, settings

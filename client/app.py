@@ -1,0 +1,140 @@
+"""The Flower ClientApp of a hospital. Handlers only translate: unpack, call one function, pack.
+
+What leaves is what `strategies.records` can hold. An error leaves as its code; its text stays in the site's log.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from bloodnet_model.device import best_device
+from bloodnet_model.errors import BloodNetError, DataError
+from bloodnet_model.labels import CLASSES
+from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.prediction import dice, predict_study
+from bloodnet_model.seeds import derive_seed
+from bloodnet_model.training import Schedule, train_round
+from bloodnet_model.weights import flat_weights, set_flat_weights
+from client.dataset import SiteData, Split, load_site, prepare
+from client.state import SiteState
+from strategies import records
+from strategies.records import RoundPlan, SiteEvaluation, SiteInfo, Update
+
+app = ClientApp()
+log = logging.getLogger("bloodnet.client")
+
+SITE_FOLDER = "site-folder"
+"""Key of a node's own configuration: `flower-supernode --node-config 'site-folder="/data"'`."""
+
+SITES_VARIABLE = "BLOODNET_SITES"
+"""Set on the machine of Flower's simulation engine: a folder of site folders, of which node i takes the i-th."""
+
+Handler = Callable[[Message, Context], Message]
+
+
+def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
+    """A Flower handler that opens the site's data, answers with `handle`'s records, or with an error's code alone."""
+
+    @wraps(handle)
+    def handler(message: Message, context: Context) -> Message:
+        try:
+            plan = records.unpack_plan(message.content)
+            site = load_site(site_folder(context.node_config, os.environ))
+            content = handle(message.content, prepare(site, plan.model.preprocessing))
+        except BloodNetError as error:
+            log.error("%s", error)
+            content = records.refusal(error.code)
+        except Exception:  # whatever it is, its text may hold a path or a UID
+            log.exception("This site could not answer a %s message", message.metadata.message_type)
+            content = records.refusal("internal-error")
+        return Message(content, reply_to=message)
+
+    return handler
+
+
+@app.query("roll_call")
+@answering
+def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
+    info = SiteInfo(data.site.settings.name, version("bloodnet-federation"), data.counts(), data.ledger_counts())
+    return records.pack_site_info(info)
+
+
+@app.train()
+@answering
+def train(content: RecordDict, data: SiteData) -> RecordDict:
+    weights, plan, proximal_mu = records.unpack_instruction(content)
+    return records.pack_update(train_at_site(data, weights, plan, proximal_mu))
+
+
+@app.evaluate()
+@answering
+def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
+    weights, plan, _ = records.unpack_instruction(content)
+    split = records.requested_split(content)
+    if split not in ("validation", "test"):
+        return records.refusal("unknown-split")
+    studies = len(data.studies(split))
+    if studies < data.site.settings.minimum_cohort:
+        return records.refusal("no-studies" if not studies else "below-minimum-cohort")
+    return records.pack_evaluation(evaluate_at_site(data, weights, plan, split))
+
+
+def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal_mu: float) -> Update:
+    """Train from `weights` on this site's training studies; its seed is that of (run, site, round)."""
+    started = time.monotonic()
+    network = _network(plan, weights)
+    state = SiteState(data.site.cache, plan.run)
+    studies = data.studies("train")
+    result = train_round(
+        network,
+        studies,
+        plan.model,
+        Schedule(plan.round, plan.total_rounds, plan.local_epochs),
+        np.random.default_rng(derive_seed(plan.seed, data.site.settings.name, plan.round)),
+        state.before(plan.round),
+        proximal_mu,
+    )
+    if plan.round < plan.total_rounds:
+        state.save(plan.round, result.optimizer_state)
+    losses = (result.loss, result.mask_loss, result.slice_loss, result.study_loss)
+    return Update(flat_weights(network), len(studies), result.steps, losses, time.monotonic() - started)
+
+
+def evaluate_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, split: Split) -> SiteEvaluation:
+    """Counts of this site's scores on one split: histograms by class and the sum of the Dice coefficients."""
+    network = _network(plan, weights)
+    studies = data.studies(split)
+    predictions = [predict_study(network, study, plan.model) for study in studies]
+    scores = np.array([prediction.probabilities for prediction in predictions])  # (studies, 6)
+    labels = np.array([study.study_labels for study in studies])
+    overlaps = [dice(prediction.mask, study) for prediction, study in zip(predictions, studies, strict=True)]
+    drawn = [value for value in overlaps if value is not None]
+    histograms = {name: ScoreHistogram.from_scores(scores[:, j], labels[:, j]) for j, name in enumerate(CLASSES)}
+    return SiteEvaluation(histograms, float(sum(drawn)), len(drawn))
+
+
+def site_folder(node_config: dict[str, str | int | float | bool], environment: os._Environ[str]) -> Path:
+    """Where this node's site folder lies; only the node's own machine can say so, never the coordinator."""
+    if SITE_FOLDER in node_config:
+        return Path(str(node_config[SITE_FOLDER]))
+    sites = environment.get(SITES_VARIABLE)
+    if sites and "partition-id" in node_config:
+        folders = sorted(path.parent for path in Path(sites).glob("*/site.yaml"))
+        if int(node_config["partition-id"]) < len(folders):
+            return folders[int(node_config["partition-id"])]
+    raise DataError(f"This node knows no site folder; start it with --node-config '{SITE_FOLDER}=\"/path\"'.")
+
+
+def _network(plan: RoundPlan, weights: np.ndarray) -> BloodNet:
+    network = build_network(plan.model, seed=0)
+    set_flat_weights(network, weights)
+    return network.to(best_device())

@@ -1,0 +1,97 @@
+"""What a person at the coordinator's terminal sees. All of it goes to stderr, so that stdout stays for results."""
+
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bloodnet_model.labels import CLASSES
+
+ANY = CLASSES[0]
+
+
+class RoundsBar:
+    """A bar over all answers of a run: what is being done, who answered, time left."""
+
+    def __init__(self, rounds: int, console: Console | None = None) -> None:
+        self.rounds, self.round = rounds, 0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rounds"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[sites]}"),
+            console=console or Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("preparing sites", total=rounds, sites="")
+        self._expected = self._answered = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def step(self, label: str, sites: int) -> None:
+        """A step begins: `label` is training, validation or test."""
+        self._expected, self._answered = sites, 0
+        self._bar.update(self._task, description=label, sites=f"0 of {sites} sites")
+
+    def answer(self, site: str) -> None:
+        self._answered += 1
+        text = f"{self._answered} of {self._expected} sites" if self._expected else site
+        self._bar.update(self._task, sites=text)
+
+    def done(self, number: int, sentence: str) -> None:
+        """Round `number` is finished; its sentence stays on the screen."""
+        self._bar.update(self._task, completed=number)
+        self._bar.console.print(sentence, highlight=False)
+
+
+def round_sentence(line: dict[str, Any], rounds: int) -> str:
+    """One line for a finished round, from its entry in metrics.json."""
+    sites = line["sites"]
+    good = [site for site, entry in sites.items() if entry["status"] == "ok"]
+    bad = [f"{site} {entry['reason']}" for site, entry in sites.items() if entry["status"] != "ok"]
+    dice = "" if line["dice"] is None else f"  Dice {line['dice']:.2f}"
+    trouble = f"  [yellow]lost this round: {', '.join(bad)}[/]" if bad else ""
+    auc = auc_text(line["validation"]["pooled"][ANY])
+    return (
+        f"round {line['round']:>2}/{rounds}  {len(good)} of {len(sites)} sites  loss {line['train_loss']:.2f}  "
+        f"validation AUC {auc}{dice}  [dim]{line['seconds']:.0f} s[/]{trouble}"
+    )
+
+
+def auc_text(record: dict[str, Any]) -> str:
+    """`0.884 (0.823 to 0.926)`, or why there is none."""
+    if record["auc"] is None:
+        return f"undefined: {record['undefined']}"
+    if record["auc_low"] is None:
+        return f"{record['auc']:.3f} (no interval: {record['undefined']})"
+    return f"{record['auc']:.3f} ({record['auc_low']:.3f} to {record['auc_high']:.3f})"
+
+
+def result_table(test: dict[str, Any]) -> Table:
+    """Per site and pooled: studies, positives, AUC with its interval."""
+    table = Table(title="Test patients: any hemorrhage", title_justify="left")
+    table.add_column("site")
+    table.add_column("studies", justify="right")
+    table.add_column("positive", justify="right")
+    table.add_column("AUC (95 % interval)")
+    for site, classes in test["sites"].items():
+        if "withheld" in classes:
+            table.add_row(site, "–", "–", f"not given: {classes['withheld']}")
+        else:
+            table.add_row(*_row(site, classes[ANY]))
+    table.add_section()
+    table.add_row(*_row("pooled", test["pooled"][ANY]), style="bold")
+    return table
+
+
+def _row(name: str, record: dict[str, Any]) -> tuple[str, str, str, str]:
+    return name, str(record["studies"]), str(record["positives"]), auc_text(record)

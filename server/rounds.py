@@ -1,0 +1,161 @@
+"""The round loop, top to bottom: configure, exchange, gate, aggregate, evaluate.
+
+A site that fails, refuses or sends something unusable loses the round, never the run. Answers are aggregated in the
+order of the sites' names, so the result does not depend on who was faster.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+from flwr.app import Message
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
+
+from bloodnet_model.errors import RoundError
+from server.evaluation import PooledEvaluation
+from server.exchange import exchange
+from server.settings import RunSettings
+from server.sites import Sites
+from strategies import records
+from strategies.records import RoundPlan, Update
+from strategies.update_gate import refusal_reason
+
+
+class Progress(Protocol):
+    """Who wants to see a step of a round as it happens."""
+
+    def step(self, label: str, sites: int) -> None: ...
+
+    def answer(self, site: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One finished round: the new weights and how they came about."""
+
+    number: int
+    weights: NDArray[np.float32]
+    updates: Mapping[str, Update]
+    refused: Mapping[str, str]
+    validation: PooledEvaluation
+    seconds: float
+    seconds_evaluate: float
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss of the round's local steps, each site counting by its studies."""
+        studies = sum(update.studies for update in self.updates.values())
+        return sum(u.losses[0] * u.studies for _, u in sorted(self.updates.items())) / studies
+
+
+def run_rounds(
+    grid: Grid,
+    strategy: Strategy,
+    settings: RunSettings,
+    sites: Sites,
+    weights: NDArray[np.float32],
+    run: str,
+    progress: Progress,
+) -> Iterator[RoundResult]:
+    """Yield each round as it is done; raises RoundError where too few sites gave something usable."""
+    for number in range(1, settings.rounds + 1):
+        started = time.monotonic()
+        plan = round_plan(settings, run, number)
+        updates, refused, weights = train(grid, strategy, settings, sites, weights, plan, progress)
+        trained = time.monotonic()
+        validation = evaluate(grid, strategy, settings, sites, weights, plan, "validation", progress)
+        ended = time.monotonic()
+        yield RoundResult(number, weights, updates, refused, validation, ended - started, ended - trained)
+
+
+def train(
+    grid: Grid,
+    strategy: Strategy,
+    settings: RunSettings,
+    sites: Sites,
+    weights: NDArray[np.float32],
+    plan: RoundPlan,
+    progress: Progress,
+) -> tuple[dict[str, Update], dict[str, str], NDArray[np.float32]]:
+    """One round of training: usable updates and refusals by site, and the aggregated weights."""
+    chosen = _only_these(grid, sites.names)
+    messages = strategy.configure_train(plan.round, records.pack_weights(weights), records.pack_plan(plan), chosen)
+    progress.step("training", len(sites.names))
+    answers = exchange(grid, messages, sites.names, settings.deadline_s, progress.answer)
+    updates, accepted = {}, {}
+    for site, reply in answers.replies.items():
+        reason, update = _gate(reply, len(weights), sites.info[site].counts.get("train-studies", 0))
+        if update is None:
+            answers.refused[site] = reason
+        else:
+            updates[site], accepted[site] = update, reply
+    if len(accepted) < settings.minimum_sites:
+        why = ", ".join(f"{site}: {code}" for site, code in sorted(answers.refused.items()))
+        raise RoundError(
+            f"Round {plan.round}: {len(accepted)} usable updates, {settings.minimum_sites} are needed ({why})."
+        )
+    aggregated, _ = strategy.aggregate_train(plan.round, records.site_order(accepted))
+    if aggregated is None:
+        raise RoundError(f"Round {plan.round}: {settings.strategy} made nothing of {len(accepted)} usable updates.")
+    return updates, answers.refused, records.unpack_weights(aggregated)
+
+
+def evaluate(
+    grid: Grid,
+    strategy: Strategy,
+    settings: RunSettings,
+    sites: Sites,
+    weights: NDArray[np.float32],
+    plan: RoundPlan,
+    split: str,
+    progress: Progress,
+) -> PooledEvaluation:
+    """Counts of every site on one of its splits. Pooled here, whatever the strategy would make of them."""
+    config, arrays = records.evaluation_config(plan, split), records.pack_weights(weights)
+    messages = strategy.configure_evaluate(plan.round, arrays, config, _only_these(grid, sites.names))
+    progress.step(split, len(sites.names))
+    answers = exchange(grid, messages, sites.names, settings.deadline_s, progress.answer)
+    counted = {site: records.unpack_evaluation(reply.content) for site, reply in answers.replies.items()}
+    return PooledEvaluation(counted, answers.refused)
+
+
+def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
+    return RoundPlan(
+        run=run,
+        seed=settings.seed,
+        round=number,
+        total_rounds=settings.rounds,
+        local_epochs=settings.local_epochs,
+        model=settings.model,
+    )
+
+
+def _gate(reply: Message, parameters: int, declared: int) -> tuple[str, Update | None]:
+    """The update if it may count, else the reason why not."""
+    try:
+        update = records.unpack_update(reply.content)
+    except (KeyError, TypeError, ValueError):
+        return "unreadable", None
+    reason = refusal_reason(update, parameters, declared)
+    return (reason, None) if reason else ("", update)
+
+
+def _only_these(grid: Grid, nodes: Mapping[int, str]) -> Grid:
+    return cast(Grid, _OnlyThese(grid, nodes))
+
+
+class _OnlyThese:
+    """The grid as a strategy may see it: the nodes of this run alone, so that nobody else is sent anything."""
+
+    def __init__(self, grid: Grid, nodes: Mapping[int, str]) -> None:
+        self._grid, self._nodes = grid, sorted(nodes)
+
+    def get_node_ids(self) -> list[int]:
+        return self._nodes
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._grid, name)

@@ -1,0 +1,56 @@
+"""The run folder: what a run leaves behind, each file written whole or not at all.
+
+config.yaml · rounds.jsonl · metrics.json · model.safetensors · model-best.safetensors · report.html
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.files import write_whole
+from bloodnet_model.network import BloodNet
+from bloodnet_model.weights import save_network
+from server.settings import RunSettings
+
+CONFIG, ROUNDS, METRICS, REPORT = "config.yaml", "rounds.jsonl", "metrics.json", "report.html"
+MODEL, BEST_MODEL = "model.safetensors", "model-best.safetensors"
+
+
+def refuse_existing_run(path: Path) -> None:
+    """An earlier run is never touched: raises DataError where `path` holds one."""
+    if (path / CONFIG).exists():
+        raise DataError(f"{path}: holds a run already; give another folder with --out, or move this one away.")
+
+
+def create_run_folder(path: Path, settings: RunSettings) -> None:
+    """Make the folder and write the resolved settings into it."""
+    refuse_existing_run(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made ({error.strerror}); give a writable folder with --out.") from None
+    write_whole(path / CONFIG, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+def append_round(path: Path, line: dict[str, Any]) -> None:
+    with (path / ROUNDS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    write_whole(path / METRICS, json.dumps(metrics, indent=1))
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `write_metrics` wrote; raises DataError, naming the folder, where there is none."""
+    try:
+        return dict(json.loads((path / METRICS).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise DataError(f"{path}: holds no readable {METRICS}; give the folder of a run.") from None
+
+
+def write_model(path: Path, name: str, network: BloodNet, settings: RunSettings) -> None:
+    save_network(path / name, network, settings.model)

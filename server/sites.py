@@ -1,0 +1,49 @@
+"""Who takes part: the roll call at the start of a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from bloodnet_model.errors import RoundError
+from server.exchange import exchange
+from strategies import records
+from strategies.records import RoundPlan, SiteInfo
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The sites of a run: names by node id, what each said of itself, and why others are not in."""
+
+    names: dict[int, str]
+    info: dict[str, SiteInfo]
+    refused: dict[str, str]
+
+
+def roll_call(
+    grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int, on_answer: Callable[[str], None]
+) -> Sites:
+    """Ask every connected node for its name and counts, preparing its data if that is still to be done.
+
+    Raises RoundError where fewer than `minimum_sites` can take part, with the reason of each that cannot.
+    """
+    nodes = {node: f"node-{node}" for node in sorted(grid.get_node_ids())}
+    config = records.pack_plan(plan)
+    messages = [Message(records.question(config), node, records.ROLL_CALL) for node in nodes]
+    answers = exchange(grid, messages, nodes, deadline_s, on_answer)
+    names: dict[int, str] = {}
+    info: dict[str, SiteInfo] = {}
+    refused = dict(answers.refused)
+    for node, label in nodes.items():
+        if label not in answers.replies:
+            continue
+        site = records.unpack_site_info(answers.replies[label].content)
+        if site.name in info:
+            refused[f"{site.name} (second)"] = "name-taken"
+        else:
+            names[node], info[site.name] = site.name, site
+    if len(info) < minimum_sites:
+        why = ", ".join(f"{site}: {code}" for site, code in sorted(refused.items())) or "no node is connected"
+        raise RoundError(f"{len(info)} of the {minimum_sites} sites this run needs can take part ({why}).")
+    return Sites(names, info, refused)

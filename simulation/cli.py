@@ -1,0 +1,153 @@
+"""`bloodnet-simulate`: many hospitals on one machine. Heavy imports are made inside the commands."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bloodnet_model.commands import run_command
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Federations of virtual hospitals on this machine, reproducible to the byte.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+reproduce = typer.Typer(help="Published tables, recomputed by a federation.", no_args_is_help=True)
+app.add_typer(reproduce, name="reproduce")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout and nothing else there.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")]
+
+
+def main() -> None:
+    run_command(app)
+
+
+@app.command()
+def run(
+    dataset: Annotated[str | None, typer.Option(help="synthetic, or folder (with --data).")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of site folders, each with its site.yaml.")] = None,
+    sites: Annotated[int | None, typer.Option(help="Number of virtual hospitals.")] = None,
+    partition: Annotated[str | None, typer.Option(help="natural (as found) or iid (patients mixed).")] = None,
+    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="fedavg, fedprox, or module:Class of a Flower strategy.")] = None,
+    proximal_mu: Annotated[float | None, typer.Option(help="FedProx's mu.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
+    local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    preset: Annotated[str | None, typer.Option(help="tiny (2 CPU cores, seconds) or base (25 M parameters).")] = None,
+    link: Annotated[str | None, typer.Option(help="What the classifier sees: dependent, detached, independent.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
+    central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
+    flags = {
+        "data.dataset": dataset,
+        "data.folder": str(data.resolve()) if data else None,
+        "data.sites": sites,
+        "data.partition": partition,
+        "data.studies": studies,
+        "data.central": central,
+        "strategy": strategy,
+        "proximal_mu": proximal_mu,
+        "rounds": rounds,
+        "local_epochs": local_epochs,
+        "model.preset": preset,
+        "model.network": {"link": link} if link else None,
+        "seed": seed,
+    }
+    from simulation.settings import read_config, simulation_settings, with_flags
+
+    settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
+    folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+    from simulation.engine import default_workers
+    from simulation.federation import simulate
+
+    metrics = simulate(settings, folder, workers or default_workers(), _stderr())
+    if as_json:
+        print(json.dumps({"run": str(folder), **_without_histograms(metrics)}))
+    else:
+        _print_result(metrics, folder)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
+    hospitals: Annotated[int, typer.Option(min=1, help="Hospitals, each with its own scanner.")] = 4,
+    studies: Annotated[int, typer.Option(min=1, help="Studies a hospital.")] = 24,
+    slices: Annotated[int, typer.Option(min=8, help="Slices a study.")] = 24,
+    matrix: Annotated[int, typer.Option(min=64, help="Rows and columns of a slice.")] = 256,
+    prevalence: Annotated[float, typer.Option(min=0, max=1, help="Share of studies with blood.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Workers = None,
+) -> None:
+    """Write synthetic head CTs as DICOM series with labels and masks, one site folder a hospital."""
+    from simulation.engine import default_workers
+    from simulation.federation import draw_phantoms
+    from simulation.phantom import PhantomSettings
+
+    settings = PhantomSettings(hospitals, studies, slices, matrix, seed, prevalence)
+    folders = draw_phantoms(out, settings, workers or default_workers(), _stderr())
+    print(f"{len(folders)} hospitals with {studies} studies each in {out}")
+    print(f"train on them: bloodnet-simulate run --dataset folder --data {out}")
+
+
+@reproduce.command("cq500-table")
+def cq500_table(
+    data: Annotated[Path, typer.Option(help="Folder with CQ500's reads.csv and prediction_probabilities.csv.")],
+    sites: Annotated[int, typer.Option(help="Virtual hospitals to deal the 491 scans to.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the deal; the pooled AUC does not depend on it.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Qure's published AUCs on CQ500, from score histograms that virtual hospitals send."""
+    from rich.console import Console
+
+    from simulation.reproduce import cq500_table, print_table, to_json
+
+    rows = cq500_table(data, sites, seed)
+    if as_json:
+        print(to_json(rows))
+    else:
+        print_table(rows, Console())
+
+
+def _print_result(metrics: dict[str, Any], folder: Path) -> None:
+    from rich.console import Console
+
+    from bloodnet_model.labels import CLASSES
+    from server.console import auc_text, result_table
+    from server.run_folder import REPORT
+
+    console = Console()
+    console.print(result_table(metrics["test"]))
+    for name, baseline in metrics["baselines"].items():
+        mine, theirs = metrics["test"]["pooled"][CLASSES[0]], baseline["test"]["pooled"][CLASSES[0]]
+        console.print(f"{name} training, same patients, {baseline['steps']} steps: AUC {auc_text(theirs)}", highlight=False)
+        if mine["auc"] is not None and theirs["auc"] is not None:
+            console.print(f"federated minus {name}: {mine['auc'] - theirs['auc']:+.3f}", highlight=False)
+    console.print(f"\nrun folder  {folder}\nreport      {folder / REPORT}", highlight=False, soft_wrap=True)
+
+
+def _without_histograms(metrics: dict[str, Any]) -> dict[str, Any]:
+    test = {key: value for key, value in metrics["test"].items() if key != "histograms"}
+    baselines = {
+        name: {**entry, "test": {k: v for k, v in entry["test"].items() if k != "histograms"}}
+        for name, entry in metrics["baselines"].items()
+    }
+    return {**metrics, "test": test, "baselines": baselines}
+
+
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,116 @@
+"""The local engine: a Flower Grid on this machine, without sockets and without Ray.
+
+It drives the same ClientApp and ServerApp as a real federation. The sites of a round run in a few worker processes
+of one thread each; the result does not depend on how many there are.
+"""
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+_WORKER_DIED = 1  # any code: the round loop only sees that the node failed
+
+
+class LocalGrid(Grid):
+    """One node a site folder; messages are answered in worker processes."""
+
+    def __init__(self, site_folders: Sequence[Path], workers: int) -> None:
+        self._folders = dict(enumerate(site_folders, start=1))
+        self._workers = max(1, min(workers, len(self._folders)))
+        self._pool = _new_pool(self._workers)
+        self._pending: dict[str, tuple[Message, Future[Message]]] = {}
+        # Flower sets these for the process of a task; without them no Message can be made.
+        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def get_node_ids(self) -> list[int]:
+        return list(self._folders)
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        return [self._push(message) for message in messages]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        done = [i for i in message_ids if i in self._pending and self._pending[i][1].done()]
+        return [_reply(*self._pending.pop(i)) for i in done]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        waiting = [self._pending[i] for i in self.push_messages(messages)]
+        return [_reply(message, future, timeout) for message, future in waiting]
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
+
+    def set_run(self, run: Run) -> None:
+        raise NotImplementedError("the local engine holds one run")
+
+    @property
+    def run(self) -> Run:
+        raise NotImplementedError("the local engine holds one run")
+
+    def _push(self, message: Message) -> str:
+        message_id = uuid.uuid4().hex
+        message.metadata.__dict__["_message_id"] = message_id  # Flower leaves this to the SuperLink
+        folder = self._folders[message.metadata.dst_node_id]
+        try:
+            future = self._pool.submit(_answer, message, message.metadata.dst_node_id, str(folder))
+        except BrokenProcessPool:  # a worker was killed in an earlier step
+            self._pool = _new_pool(self._workers)
+            future = self._pool.submit(_answer, message, message.metadata.dst_node_id, str(folder))
+        self._pending[message_id] = message, future
+        return message_id
+
+
+def server_context(run_config: Mapping[str, str | int | float | bool]) -> Context:
+    """What Flower hands to a ServerApp."""
+    return Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=dict(run_config))
+
+
+def default_workers() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _answer(message: Message, node_id: int, folder: str) -> Message:
+    """In a worker: what a SuperNode does with a message."""
+    from client.app import SITE_FOLDER, app
+
+    context = Context(
+        run_id=1, node_id=node_id, node_config={SITE_FOLDER: folder}, state=RecordDict(), run_config={}
+    )
+    return app(message, context)
+
+
+def _reply(message: Message, future: Future[Message], timeout: float | None = None) -> Message:
+    try:
+        return future.result(timeout)
+    except Exception as error:  # the worker died or was too late: the site's trouble, not the run's
+        return Message(Error(_WORKER_DIED, type(error).__name__), reply_to=message)

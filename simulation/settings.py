@@ -1,0 +1,83 @@
+"""The settings of a simulated federation: where its hospitals come from, and those of the run itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from bloodnet_model.errors import SettingsError
+from bloodnet_model.settings import Settings, validated
+from server.settings import RunSettings, run_settings
+
+Dataset = Literal["synthetic", "folder"]
+Partition = Literal["natural", "iid"]
+
+
+class DataSettings(Settings):
+    """Where the virtual hospitals come from; kept in the `data` section of a run's config.yaml."""
+
+    dataset: Dataset = "synthetic"
+    folder: str | None = Field(None, description="with `dataset: folder`, a folder of site folders")
+    sites: int | None = Field(None, ge=1, description="virtual hospitals; 4 for synthetic heads, else as many as found")
+    partition: Partition = "natural"
+    studies: int = Field(110, ge=4, description="synthetic studies a hospital")
+    slices: int = Field(24, ge=8)
+    matrix: int = Field(96, ge=64, description="rows and columns of a synthetic slice")
+    central: bool = Field(True, description="also train one network on all patients in one place, to compare")
+
+    @model_validator(mode="after")
+    def _folder_goes_with_dataset(self) -> Self:
+        if (self.dataset == "folder") != (self.folder is not None):
+            raise ValueError("dataset 'folder' and a data folder go together: give --dataset folder --data DIR")
+        return self
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """The whole of `config.yaml`."""
+
+    data: DataSettings
+    run: RunSettings
+
+
+def simulation_settings(raw: Mapping[str, Any]) -> SimulationSettings:
+    """Validated settings of a mapping as it stands in config.yaml; raises SettingsError with the place of a mistake."""
+    data = validated(DataSettings, raw.get("data") or {}, where="data")
+    return SimulationSettings(data, run_settings({**raw, "data": data.model_dump(mode="json")}))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A settings file as a mapping; raises SettingsError, naming the file, where it is none."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({type(error).__name__}); give a config.yaml of a run.") from None
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise SettingsError(f"{path}: is not YAML (line {line}); mend that line.") from None
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: holds no settings; write one `name: value` a line.")
+    return raw
+
+
+def with_flags(raw: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """`raw` with every flag that was given put in its place; a dotted flag leads into a section.
+
+    Another preset than the file's takes the file's resolved model sections out: they belong to the old one.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    preset = given.get("model.preset")
+    if preset is not None and preset != (merged.get("model") or {}).get("preset"):
+        merged["model"] = {}
+    for key, value in given.items():
+        *sections, name = key.split(".")
+        place = merged
+        for section in sections:
+            place[section] = dict(place.get(section) or {})
+            place = place[section]
+        place[name] = value
+    return merged

@@ -1,0 +1,206 @@
+"""The records that travel, every key spelled once.
+
+To a site go weights and a round's plan. From a site come weights, integer counts, sums and score histograms; never a
+score of one patient, a file name, a UID or an exception's text. Weights travel as one flat float32 array, because
+each array of a message costs requests of its own.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from bloodnet_model.labels import CLASSES
+from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.settings import ModelSettings, Settings, validated
+
+ROLL_CALL: Final = "query.roll_call"
+"""Message type that asks a site who it is and what it holds."""
+
+OK: Final = "ok"
+MISSING_WEIGHTS: Final = "missing-weights"
+
+# Names of the records and of the weighting key are those that Flower's own strategies expect by default.
+_ARRAYS, _CONFIG, _METRICS, _WEIGHTS = "arrays", "config", "metrics", "weights"
+_STATUS, _CODE, _SITE, _NAME, _VERSION = "status", "code", "site", "name", "version"
+_COUNTS, _LEDGER = "counts", "ledger"
+_PLAN, _MU, _SPLIT = "plan", "proximal-mu", "split"
+_EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
+_LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
+_DICE_SUM, _DICE_STUDIES = "dice-sum", "dice-studies"
+
+
+class RoundPlan(Settings):
+    """What a round asks of every site."""
+
+    run: str
+    seed: int
+    round: int
+    total_rounds: int
+    local_epochs: int
+    model: ModelSettings
+
+
+@dataclass(frozen=True)
+class SiteInfo:
+    """What a site says of itself at the roll call: names and counts alone."""
+
+    name: str
+    version: str
+    counts: Mapping[str, int]
+    ledger: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Update:
+    """A site's answer to a training message."""
+
+    weights: NDArray[np.float32]
+    studies: int
+    steps: int
+    losses: tuple[float, float, float, float]  # total, mask, slices, study; means over the steps
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SiteEvaluation:
+    """A site's answer to an evaluation message: sums that merge by addition."""
+
+    histograms: Mapping[str, ScoreHistogram]
+    dice_sum: float
+    dice_studies: int
+
+
+def pack_weights(weights: NDArray[np.float32]) -> ArrayRecord:
+    return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights, np.float32))})
+
+
+def unpack_weights(record: ArrayRecord) -> NDArray[np.float32]:
+    return np.asarray(record[_WEIGHTS].numpy(), np.float32)
+
+
+def pack_plan(plan: RoundPlan, **extra: str | float) -> ConfigRecord:
+    return ConfigRecord({_PLAN: plan.model_dump_json(), **extra})
+
+
+def evaluation_config(plan: RoundPlan, split: str) -> ConfigRecord:
+    return pack_plan(plan, **{_SPLIT: split})
+
+
+def set_proximal_mu(config: ConfigRecord, mu: float) -> None:
+    """Ask for FedProx's term; Flower's own FedProx writes the same key."""
+    config[_MU] = mu
+
+
+def instruction(arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
+    return RecordDict({_ARRAYS: arrays, _CONFIG: config})
+
+
+def question(config: ConfigRecord) -> RecordDict:
+    """An instruction without weights: the roll call."""
+    return RecordDict({_CONFIG: config})
+
+
+def unpack_plan(content: RecordDict) -> RoundPlan:
+    return validated(RoundPlan, json.loads(str(content.config_records[_CONFIG][_PLAN])), where=_PLAN)
+
+
+def unpack_instruction(content: RecordDict) -> tuple[NDArray[np.float32], RoundPlan, float]:
+    """Weights, plan and proximal mu of a training or evaluation message."""
+    config = content.config_records[_CONFIG]
+    mu = float(cast(float, config.get(_MU, 0.0)))
+    return unpack_weights(content.array_records[_ARRAYS]), unpack_plan(content), mu
+
+
+def requested_split(content: RecordDict) -> str:
+    return str(content.config_records[_CONFIG][_SPLIT])
+
+
+def status(code: str) -> ConfigRecord:
+    return ConfigRecord({_CODE: code})
+
+
+def refusal(code: str) -> RecordDict:
+    """The whole answer of a site that could not do what was asked: a code, never a text."""
+    return RecordDict({_STATUS: status(code)})
+
+
+def status_code(content: RecordDict) -> str:
+    """`OK` or the code of a refusal."""
+    record = content.config_records.get(_STATUS)
+    return str(record[_CODE]) if record is not None else "no-status"
+
+
+def pack_site_info(info: SiteInfo) -> RecordDict:
+    return RecordDict(
+        {
+            _STATUS: status(OK),
+            _SITE: ConfigRecord({_NAME: info.name, _VERSION: info.version}),
+            _COUNTS: MetricRecord(dict(info.counts)),
+            _LEDGER: MetricRecord(dict(info.ledger)),
+        }
+    )
+
+
+def unpack_site_info(content: RecordDict) -> SiteInfo:
+    site = content.config_records[_SITE]
+    counts, ledger = (
+        {str(key): int(cast(int, value)) for key, value in content.metric_records[name].items()}
+        for name in (_COUNTS, _LEDGER)
+    )
+    return SiteInfo(str(site[_NAME]), str(site[_VERSION]), counts, ledger)
+
+
+def pack_update(update: Update) -> RecordDict:
+    metrics: dict[str, Any] = dict(zip(_LOSSES, update.losses, strict=True))
+    metrics |= {_EXAMPLES: update.studies, _STEPS: update.steps, _SECONDS: update.seconds}
+    return RecordDict({_STATUS: status(OK), _ARRAYS: pack_weights(update.weights), _METRICS: MetricRecord(metrics)})
+
+
+def unpack_update(content: RecordDict) -> Update:
+    metrics = content.metric_records[_METRICS]
+    total, mask, slices, study = (float(cast(float, metrics[key])) for key in _LOSSES)
+    return Update(
+        unpack_weights(content.array_records[_ARRAYS]),
+        int(cast(int, metrics[_EXAMPLES])),
+        int(cast(int, metrics[_STEPS])),
+        (total, mask, slices, study),
+        float(cast(float, metrics[_SECONDS])),
+    )
+
+
+def pack_evaluation(evaluation: SiteEvaluation) -> RecordDict:
+    metrics: dict[str, Any] = {}
+    for name, histogram in evaluation.histograms.items():
+        positives, negatives = _histogram_keys(name)
+        metrics[positives] = histogram.positives.tolist()
+        metrics[negatives] = histogram.negatives.tolist()
+    metrics |= {_DICE_SUM: evaluation.dice_sum, _DICE_STUDIES: evaluation.dice_studies}
+    metrics[_EXAMPLES] = evaluation.histograms[CLASSES[0]].studies
+    return RecordDict({_STATUS: status(OK), _METRICS: MetricRecord(metrics)})
+
+
+def unpack_evaluation(content: RecordDict) -> SiteEvaluation:
+    metrics = content.metric_records[_METRICS]
+    histograms = {}
+    for name in CLASSES:
+        positives, negatives = (np.asarray(metrics[key], np.int64) for key in _histogram_keys(name))
+        histograms[name] = ScoreHistogram(positives, negatives)
+    return SiteEvaluation(histograms, float(cast(float, metrics[_DICE_SUM])), int(cast(int, metrics[_DICE_STUDIES])))
+
+
+def site_order(replies: Mapping[str, Message]) -> list[Message]:
+    """Replies in the order of the sites' names: floating-point sums must not depend on who was faster."""
+    return [replies[name] for name in sorted(replies)]
+
+
+def claimed_examples(content: RecordDict) -> int:
+    return int(cast(int, content.metric_records[_METRICS][_EXAMPLES]))
+
+
+def _histogram_keys(class_name: str) -> tuple[str, str]:
+    return f"{class_name}.positives", f"{class_name}.negatives"
