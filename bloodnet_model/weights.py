@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from bloodnet_model.errors import WeightsError
@@ -58,6 +58,6 @@ def load_network(path: Path) -> tuple[BloodNet, ModelSettings]:
         settings = validated(ModelSettings, json.loads(header), where=path.name)
         network = build_network(settings, seed=0)
         network.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path}: is not a readable BloodNet model ({type(error).__name__}).") from None
     return network, settings

@@ -1,0 +1,1 @@
+"""Measurements. Never tests: a time is not right or wrong."""

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloodnet_model.errors import WeightsError
+from bloodnet_model.network import build_network
+from bloodnet_model.settings import ModelSettings
+from bloodnet_model.weights import flat_weights, load_network, save_network, set_flat_weights
+
+
+def test_flat_weights_go_round(small: ModelSettings) -> None:
+    source, target = build_network(small, 1), build_network(small, 2)
+    set_flat_weights(target, flat_weights(source))
+    assert flat_weights(target).tobytes() == flat_weights(source).tobytes()
+
+
+def test_another_length_is_refused(small: ModelSettings) -> None:
+    with pytest.raises(WeightsError, match=r"shape \(3,\)"):
+        set_flat_weights(build_network(small, 1), np.zeros(3, np.float32))
+
+
+def test_a_saved_network_reads_back_with_its_settings(small: ModelSettings, tmp_path: Path) -> None:
+    network = build_network(small, 1)
+    save_network(tmp_path / "a.safetensors", network, small)
+    save_network(tmp_path / "b.safetensors", network, small)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    loaded, settings = load_network(tmp_path / "a.safetensors")
+    assert settings == small
+    assert flat_weights(loaded).tobytes() == flat_weights(network).tobytes()
+
+
+def test_something_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_text("no model")
+    with pytest.raises(WeightsError, match=r"x\.safetensors: is not a readable BloodNet model"):
+        load_network(tmp_path / "x.safetensors")

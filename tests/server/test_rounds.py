@@ -1,0 +1,157 @@
+"""The round loop against sites that misbehave, over a grid whose nodes are plain functions."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+from flwr.app import Error, Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+from bloodnet_model.errors import RoundError
+from bloodnet_model.labels import CLASSES
+from bloodnet_model.metrics import ScoreHistogram
+from server.rounds import RoundResult, round_plan, run_rounds
+from server.settings import RunSettings, run_settings
+from server.sites import roll_call
+from strategies import records
+from strategies.fedavg import FedAvg
+from strategies.records import SiteEvaluation, SiteInfo, Update
+
+Node = Callable[[str, RecordDict], RecordDict | Error | None]
+
+
+class FunctionGrid(Grid):
+    """Nodes are functions of (message type, content); None means that no answer ever comes."""
+
+    def __init__(self, nodes: dict[int, Node], asleep: frozenset[int] = frozenset()) -> None:
+        self.nodes, self.asleep = nodes, asleep
+        self.replies: dict[str, Message] = {}
+        TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
+
+    def get_node_ids(self) -> list[int]:
+        return list(self.nodes)
+
+    def get_nodes(self) -> list[NodeInfo]:
+        now = time.time()
+        return [NodeInfo(node_id=n, online_until=now + (0 if n in self.asleep else 60)) for n in self.nodes]
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        ids = []
+        for message in messages:
+            message_id = f"m{len(self.replies)}-{message.metadata.dst_node_id}-{time.monotonic_ns()}"
+            message.metadata.__dict__["_message_id"] = message_id
+            answer = self.nodes[message.metadata.dst_node_id](message.metadata.message_type, message.content)
+            if answer is not None:
+                self.replies[message_id] = Message(answer, reply_to=message)
+            ids.append(message_id)
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        return [self.replies.pop(i) for i in message_ids if i in self.replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        return self.pull_messages(self.push_messages(messages))
+
+    def create_message(self, *_: object, **__: object) -> Message:
+        raise NotImplementedError
+
+    def set_run(self, run: Run) -> None:
+        raise NotImplementedError
+
+    @property
+    def run(self) -> Run:
+        raise NotImplementedError
+
+
+class Silent:
+    def step(self, label: str, sites: int) -> None: ...
+
+    def answer(self, site: str) -> None: ...
+
+
+def site(name: str, value: float, studies: int = 10, claims: int | None = None) -> Node:
+    """A site whose update is `value` everywhere and whose one positive scores above its one negative."""
+
+    def answer(kind: str, content: RecordDict) -> RecordDict:
+        if kind == records.ROLL_CALL:
+            return records.pack_site_info(SiteInfo(name, "0", {"train-studies": studies}, {}))
+        if kind == "train":
+            weights, _, _ = records.unpack_instruction(content)
+            new = np.full_like(weights, value)
+            return records.pack_update(Update(new, claims or studies, 5, (1.0, 0.5, 0.3, 0.2), 0.1))
+        histogram = ScoreHistogram.from_scores([0.9, 0.1], [1, 0])
+        return records.pack_evaluation(SiteEvaluation(dict.fromkeys(CLASSES, histogram), 0.5, 1))
+
+    return answer
+
+
+def in_training(node: Node, answer: RecordDict | Error | None) -> Node:
+    """`node`, but answering every training message with `answer`."""
+    return lambda kind, content: answer if kind == "train" else node(kind, content)
+
+
+def run(
+    nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
+) -> tuple[list[RoundResult], RunSettings]:
+    settings = run_settings({"rounds": 2, "deadline_s": 0.3, **overrides})
+    grid = FunctionGrid(nodes, asleep)
+    sites = roll_call(grid, round_plan(settings, "r", 0), 0.3, settings.minimum_sites, Silent().answer)
+    weights = np.zeros(3, np.float32)
+    return list(run_rounds(grid, FedAvg(), settings, sites, weights, "r", Silent())), settings
+
+
+def test_two_sites_are_averaged_by_studies() -> None:
+    results, _ = run({1: site("a", 1.0, 10), 2: site("b", 5.0, 30)})
+    assert [result.number for result in results] == [1, 2]
+    assert results[-1].weights.tolist() == [4.0] * 3
+    assert results[-1].validation.pooled()["any"].studies == 4
+
+
+def test_the_order_of_nodes_changes_no_bit() -> None:
+    values = np.random.default_rng(0).normal(size=5)
+    forward = {i: site(f"s{i}", float(values[i]), 7 + i) for i in range(5)}
+    backward = {10 - i: forward[i] for i in reversed(range(5))}
+    assert run(forward)[0][-1].weights.tobytes() == run(backward)[0][-1].weights.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "no-answer"),
+        (Error(0, "/data/patients/mueller.dcm"), "node-error"),
+        (records.refusal("bad-data"), "bad-data"),
+        (records.pack_update(Update(np.full(3, np.nan, np.float32), 9, 1, (1, 0, 0, 0), 1)), "not-finite"),
+        (records.pack_update(Update(np.zeros(4, np.float32), 9, 1, (1, 0, 0, 0), 1)), "wrong-shape"),
+        (records.pack_update(Update(np.zeros(3, np.float32), 10**9, 1, (1, 0, 0, 0), 1)), "too-many-studies"),
+        (RecordDict({"status": records.status(records.OK)}), "unreadable"),
+    ],
+)
+def test_one_sites_trouble_costs_that_site_the_round(answer: RecordDict | Error | None, reason: str) -> None:
+    results, _ = run({1: site("a", 1.0), 2: in_training(site("b", 5.0), answer)})
+    assert len(results) == 2
+    assert results[-1].weights.tolist() == [1.0] * 3
+    assert results[-1].refused == {"b": reason}
+
+
+def test_too_few_usable_updates_end_the_run_with_their_reasons() -> None:
+    with pytest.raises(RoundError, match=r"Round 1: 1 usable updates, 2 are needed \(b: bad-data\)"):
+        run({1: site("a", 1.0), 2: in_training(site("b", 5.0), records.refusal("bad-data"))}, minimum_sites=2)
+
+
+def test_too_few_sites_are_said_before_round_one() -> None:
+    with pytest.raises(RoundError, match=r"0 of the 1 sites .*no node is connected"):
+        run({})
+
+
+def test_a_second_site_of_the_same_name_is_not_admitted() -> None:
+    results, _ = run({1: site("a", 1.0), 2: site("a", 5.0)})
+    assert results[-1].weights.tolist() == [1.0] * 3
+
+
+def test_a_node_whose_lease_is_over_is_not_asked_for_its_answer() -> None:
+    with pytest.raises(RoundError, match="node-2: no-answer"):
+        run({1: site("a", 1.0), 2: site("b", 5.0)}, asleep=frozenset({2}), minimum_sites=2)

@@ -1,0 +1,116 @@
+"""FedAvg and FedProx by numbers computed by hand, with replies as sites make them."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedMedian
+from flwr.supercore.task_identity import TaskIdentity
+
+from bloodnet_model.errors import RoundError, SettingsError
+from bloodnet_model.settings import ModelSettings
+from strategies import records
+from strategies.aggregation import weighted_mean
+from strategies.fedavg import FedAvg
+from strategies.fedprox import FedProx
+from strategies.records import RoundPlan, Update
+from strategies.registry import STRATEGIES, make_strategy
+from strategies.update_gate import REFUSALS, refusal_reason
+
+
+@pytest.fixture(autouse=True)
+def _inside_a_task() -> None:
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
+
+
+def update(weights: Iterable[float], studies: int) -> Update:
+    return Update(np.array(list(weights), np.float32), studies, 4, (1.0, 0.5, 0.3, 0.2), 1.0)
+
+
+def reply(weights: Iterable[float], studies: int) -> Message:
+    asked = Message(RecordDict(), 7, "train")
+    return Message(records.pack_update(update(weights, studies)), reply_to=asked)
+
+
+class TwoNodes:
+    def get_node_ids(self) -> list[int]:
+        return [9, 4]
+
+
+TWO_NODES = cast(Grid, TwoNodes())
+
+
+def test_fedavg_by_hand() -> None:
+    aggregated, _ = FedAvg().aggregate_train(1, [reply([1, 0, -2], 10), reply([4, 1, 4], 30)])
+    assert aggregated is not None
+    # (10 * 1 + 30 * 4) / 40, (0 + 30) / 40, (10 * -2 + 30 * 4) / 40
+    assert records.unpack_weights(aggregated).tolist() == [3.25, 0.75, 2.5]
+
+
+def test_sums_are_made_in_float64() -> None:
+    vectors = [np.array([2.0**24], np.float32), np.array([1.0], np.float32), np.array([1.0], np.float32)]
+    # in float32, 2^24 + 1 is 2^24 again and both ones would be lost
+    assert weighted_mean([v / 1 for v in vectors], [1, 1, 1])[0] * 3 == pytest.approx(2.0**24 + 2, abs=1)
+    assert weighted_mean(vectors, [1, 1, 1]).dtype == np.float32
+
+
+def test_no_study_anywhere_is_said_and_not_divided_by() -> None:
+    with pytest.raises(RoundError, match="No site trained on any study"):
+        weighted_mean([np.zeros(2, np.float32)], [0])
+
+
+def test_every_node_that_the_grid_shows_is_asked_in_order() -> None:
+    messages = list(
+        FedAvg().configure_train(1, records.pack_weights(np.zeros(2, np.float32)), ConfigRecord(), TWO_NODES)
+    )
+    assert [message.metadata.dst_node_id for message in messages] == [4, 9]
+
+
+def test_fedprox_asks_for_its_term(small: ModelSettings) -> None:
+    plan = RoundPlan(run="r", seed=0, round=1, total_rounds=2, local_epochs=1, model=small)
+    arrays = records.pack_weights(np.arange(3, dtype=np.float32))
+    for strategy, expected in ((FedAvg(), 0.0), (FedProx(0.25), 0.25)):
+        message = next(iter(strategy.configure_train(1, arrays, records.pack_plan(plan), TWO_NODES)))
+        weights, received, mu = records.unpack_instruction(message.content)
+        assert (weights.tolist(), received, mu) == ([0, 1, 2], plan, expected)
+
+
+def test_registry_makes_each_strategy_and_flowers_own() -> None:
+    for name in STRATEGIES:
+        make_strategy(name, 0.1)
+    median = make_strategy("flwr.serverapp.strategy:FedMedian", 0.1)
+    assert isinstance(median, FedMedian)
+    assert median.min_available_nodes == 1
+
+
+@pytest.mark.parametrize("name", ["fedavgg", "os:path", "flwr.serverapp.strategy:Nothing", "no.such.module:X"])
+def test_an_unknown_strategy_lists_the_known(name: str) -> None:
+    with pytest.raises(SettingsError, match="choose one of fedavg, fedprox"):
+        make_strategy(name, 0.1)
+
+
+def test_flowers_median_aggregates_our_replies() -> None:
+    replies = [reply([1, 5], 1), reply([2, 6], 9), reply([9, 7], 1)]
+    aggregated, _ = make_strategy("flwr.serverapp.strategy:FedMedian", 0.0).aggregate_train(1, replies)
+    assert aggregated is not None
+    assert records.unpack_weights(aggregated).tolist() == [2, 6]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"weights": np.zeros(3, np.float32)}, "wrong-shape"),
+        ({"weights": np.array([1, np.nan], np.float32)}, "not-finite"),
+        ({"weights": np.array([1, -np.inf], np.float32)}, "not-finite"),
+        ({"studies": 0}, "no-studies"),
+        ({"studies": 10**9}, "too-many-studies"),
+        ({}, None),
+    ],
+)
+def test_the_gate_names_its_reason(changed: dict[str, Any], reason: str | None) -> None:
+    good = {"weights": np.ones(2, np.float32), "studies": 5, "steps": 1, "losses": (1.0, 0.0, 0.0, 0.0), "seconds": 1.0}
+    assert refusal_reason(Update(**{**good, **changed}), parameters=2, declared_studies=5) == reason
+    assert reason is None or reason in REFUSALS
