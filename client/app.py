@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
@@ -24,7 +25,7 @@ from bloodnet_model.prediction import dice, predict_study
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.training import Schedule, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
-from client.dataset import SiteData, Split, load_site, prepare
+from client.dataset import SPLITS, SiteData, Split, load_site, prepare
 from client.state import SiteState
 from strategies import records
 from strategies.records import RoundPlan, SiteEvaluation, SiteInfo, Update
@@ -79,8 +80,8 @@ def train(content: RecordDict, data: SiteData) -> RecordDict:
 @answering
 def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
     weights, plan, _ = records.unpack_instruction(content)
-    split = records.requested_split(content)
-    if split not in ("validation", "test"):
+    split = cast(Split, records.requested_split(content))
+    if split not in SPLITS:
         return records.refusal("unknown-split")
     studies = len(data.studies(split))
     if studies < data.site.settings.minimum_cohort:

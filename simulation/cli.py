@@ -41,10 +41,14 @@ def run(
     rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
     local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
     preset: Annotated[str | None, typer.Option(help="tiny (2 CPU cores, seconds) or base (25 M parameters).")] = None,
-    link: Annotated[str | None, typer.Option(help="What the classifier sees: dependent, detached, independent.")] = None,
+    link: Annotated[
+        str | None, typer.Option(help="What the classifier sees: dependent, detached, independent.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
     as_json: AsJson = False,
@@ -132,7 +136,9 @@ def _print_result(metrics: dict[str, Any], folder: Path) -> None:
     console.print(result_table(metrics["test"]))
     for name, baseline in metrics["baselines"].items():
         mine, theirs = metrics["test"]["pooled"][CLASSES[0]], baseline["test"]["pooled"][CLASSES[0]]
-        console.print(f"{name} training, same patients, {baseline['steps']} steps: AUC {auc_text(theirs)}", highlight=False)
+        console.print(
+            f"{name} training, same patients, {baseline['steps']} steps: AUC {auc_text(theirs)}", highlight=False
+        )
         if mine["auc"] is not None and theirs["auc"] is not None:
             console.print(f"federated minus {name}: {mine['auc'] - theirs['auc']:+.3f}", highlight=False)
     console.print(f"\nrun folder  {folder}\nreport      {folder / REPORT}", highlight=False, soft_wrap=True)

@@ -1,0 +1,63 @@
+"""A contact sheet of prepared studies for the site's own eyes: is the head upright, centred, and its mask in place?"""
+
+import io
+from collections.abc import Iterator
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bloodnet_model.files import write_whole
+from bloodnet_model.study import Study
+from client.dataset import SPLITS, SiteData, Split
+
+STUDIES: Final = 6
+SLICES: Final = 8
+_VERDICT: Final = {1: "positive", 0: "negative", -1: "unlabelled"}
+
+
+def write_preview(data: SiteData) -> Path:
+    """Write `preview.png` into the site's cache and return its path; it names no patient and stays at the site.
+
+    One study a row, first window, slices evenly spaced from inferior to superior, mask outlined in red.
+    """
+    rows = list(_chosen(data))
+    figure = Figure(figsize=(1.5 * SLICES, 1.8 * max(1, len(rows))), facecolor="black", layout="constrained")
+    grid = figure.subplots(max(1, len(rows)), SLICES, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, (split, study) in zip(grid, rows, strict=False):
+        _draw(line, study)
+        title = f"{split}, {_VERDICT[int(study.study_labels[0])]}, {study.slices} slices"
+        line[0].set_title(title, color="white", fontsize=9, loc="left")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")  # the Agg renderer; no pyplot and none of its global state
+    write_whole(data.site.preview, picture.getvalue())
+    return data.site.preview
+
+
+def _chosen(data: SiteData) -> Iterator[tuple[Split, Study]]:
+    """Up to `STUDIES` studies: splits in turn, and in each, positives and negatives in turn."""
+    by_split = []
+    for split in SPLITS:
+        studies = data.studies(split)
+        sides = ([s for s in studies if bool(s.study_labels[0] == 1) is positive] for positive in (True, False))
+        by_split.append([(split, study) for pair in zip_longest(*sides) for study in pair if study is not None])
+    in_turn = (row for turn in zip_longest(*by_split) for row in turn if row is not None)
+    yield from islice(in_turn, STUDIES)
+
+
+def _draw(line: list[Axes], study: Study) -> None:
+    shown = np.unique(np.linspace(0, study.slices - 1, len(line)).round().astype(int))
+    for axes, index in zip(line, shown, strict=False):
+        image = study.windows[index, 0]  # (rows, columns)
+        rows, columns = image.shape
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, columns, rows, 0))
+        blood = study.mask_bits[index] > 0
+        if blood.any():
+            # A mask pixel covers two by two image pixels; its centre lies between them.
+            x, y = np.arange(1, columns, 2), np.arange(1, rows, 2)
+            axes.contour(x, y, blood, levels=[0.5], colors="red", linewidths=0.8)

@@ -1,0 +1,34 @@
+"""Which patients train, validate and test: decided by the patient, so that no patient is on two sides."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
+
+
+def split_patients(
+    positive: Mapping[str, bool], validation_share: float, test_share: float, seed: int
+) -> dict[str, Split]:
+    """Split of every patient, from whether any study of theirs is positive.
+
+    Positives and negatives are dealt apart, so that each split gets its share of both; within each, patients come in
+    the order of a keyed hash of their identifier. The same patients and seed give the same splits on every machine.
+    """
+    splits: dict[str, Split] = {}
+    for side in (True, False):
+        patients = sorted(
+            (patient for patient in positive if positive[patient] is side),
+            key=lambda patient: hashlib.sha256(f"{seed}\x1f{patient}".encode()).digest(),
+        )
+        # Rounding the running total, not each share, keeps every split within one patient of its share.
+        tests = _rounded(test_share * len(patients))
+        held_out = _rounded((test_share + validation_share) * len(patients))
+        for index, patient in enumerate(patients):
+            splits[patient] = "test" if index < tests else "validation" if index < held_out else "train"
+    return splits
+
+
+def _rounded(share: float) -> int:
+    return int(share + 0.5)
