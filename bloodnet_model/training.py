@@ -129,18 +129,19 @@ def new_optimizer(network: BloodNet, settings: TrainingSettings) -> torch.optim.
 def optimizer_tensors(optimizer: torch.optim.AdamW, network: BloodNet) -> OptimizerState:
     """The optimiser's tensors by name, to be kept at the site until the next round."""
     return {
-        f"{kind}.{name}": value.detach().clone()
+        f"{kind}.{name}": value.detach().clone(memory_format=torch.contiguous_format)
         for name, parameter in network.named_parameters()
         for kind, value in optimizer.state[parameter].items()
     }
 
 
 def restore_optimizer(optimizer: torch.optim.AdamW, network: BloodNet, state: OptimizerState) -> None:
-    """Put back what `optimizer_tensors` returned."""
+    """Put back what `optimizer_tensors` returned, in the memory layout of each parameter."""
     for name, parameter in network.named_parameters():
-        optimizer.state[parameter] = {
-            kind: state[f"{kind}.{name}"].clone() for kind in ("step", "exp_avg", "exp_avg_sq")
+        moments = {
+            kind: torch.empty_like(parameter).copy_(state[f"{kind}.{name}"]) for kind in ("exp_avg", "exp_avg_sq")
         }
+        optimizer.state[parameter] = {"step": state[f"step.{name}"].clone(), **moments}
 
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, rate: float) -> None:

@@ -72,6 +72,8 @@ def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
 @app.train()
 @answering
 def train(content: RecordDict, data: SiteData) -> RecordDict:
+    if not data.studies("train"):
+        return records.refusal("no-studies")
     weights, plan, proximal_mu = records.unpack_instruction(content)
     return records.pack_update(train_at_site(data, weights, plan, proximal_mu))
 

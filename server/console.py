@@ -54,15 +54,16 @@ class RoundsBar:
 
 
 def round_sentence(line: dict[str, Any], rounds: int) -> str:
-    """One line for a finished round, from its entry in metrics.json."""
+    """One line of at most 80 columns for a finished round, from its entry in metrics.json; AUC is of validation."""
     sites = line["sites"]
     good = [site for site, entry in sites.items() if entry["status"] == "ok"]
     bad = [f"{site} {entry['reason']}" for site, entry in sites.items() if entry["status"] != "ok"]
     dice = "" if line["dice"] is None else f"  Dice {line['dice']:.2f}"
     trouble = f"  [yellow]lost this round: {', '.join(bad)}[/]" if bad else ""
-    auc = auc_text(line["validation"]["pooled"][ANY])
+    record = line["validation"]["pooled"][ANY]
+    auc = auc_text(record) if record["auc"] is None else f"{record['auc']:.3f}"
     return (
-        f"round {line['round']:>2}/{rounds}  {len(good)} of {len(sites)} sites  loss {line['train_loss']:.2f}  "
+        f"round {line['round']}/{rounds}  {len(good)} of {len(sites)} sites  loss {line['train_loss']:.2f}  "
         f"validation AUC {auc}{dice}  [dim]{line['seconds']:.0f} s[/]{trouble}"
     )
 

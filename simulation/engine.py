@@ -103,9 +103,7 @@ def _answer(message: Message, node_id: int, folder: str) -> Message:
     """In a worker: what a SuperNode does with a message."""
     from client.app import SITE_FOLDER, app
 
-    context = Context(
-        run_id=1, node_id=node_id, node_config={SITE_FOLDER: folder}, state=RecordDict(), run_config={}
-    )
+    context = Context(run_id=1, node_id=node_id, node_config={SITE_FOLDER: folder}, state=RecordDict(), run_config={})
     return app(message, context)
 
 

@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 
 from bloodnet_model.errors import UnusableSlice
+from bloodnet_model.labels import CLASSES, SUBTYPES
 from client.dicom import read_header, read_slice_hu
 from client.ledger import REASONS, Ledger
 from client.site_settings import read_site
@@ -66,8 +67,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "site.yaml").write_text(yaml.safe_dump(settings))
         with (folder / "labels.csv").open("w", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(["study_instance_uid", "any", "split"])
-            rows.writerows([uid, label, split] for uid in sorted(studies_of(files)))
+            rows.writerow(["study_instance_uid", *CLASSES, "split"])
+            subtypes = [""] * len(SUBTYPES)
+            rows.writerows([uid, label, *subtypes, split] for uid in sorted(studies_of(files)))
     data = {"dataset": "folder", "folder": str(root / "hospitals"), "central": False}
     settings = simulation_settings({"rounds": 1, "local_epochs": 1, "data": data})
     simulate(settings, root / "run", 2, Console(quiet=True))

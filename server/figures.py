@@ -1,0 +1,250 @@
+"""The report's figures: SVG text to stand inside HTML, the same bytes for the same figures.
+
+Colours and font are those of the page: each is drawn in a stand-in that becomes a CSS variable, so one figure
+serves the light and the dark scheme.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from textwrap import wrap
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from server.run_metrics import AucRecord, Round
+from server.wording import figure, interval, why_undefined
+
+WIDTH_IN: Final = 4.7
+INK, MUTED, LINE, SITE, POOLED = "#111111", "#222222", "#333333", "#444444", "#555555"
+_VARIABLES: Final = {INK: "ink", MUTED: "muted", LINE: "line", SITE: "site", POOLED: "pooled"}
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One site: its AUC record, or None and the words that say why there is none."""
+
+    name: str
+    record: AucRecord | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """A receiver operating characteristic: both rates (thresholds,), from 0 to 1."""
+
+    name: str
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+
+    def sensitivity_at(self, specificity: float) -> float:
+        """Highest sensitivity of a threshold with at least this specificity."""
+        return float(self.tpr[self.fpr <= 1 - specificity + 1e-12].max())
+
+
+def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) -> str:
+    """AUC with interval of each site, one below the other, and of all patients together."""
+    with _style("forest"):
+        row_in = min(max(2.9 / (len(rows) + 1), 0.4), 0.6)  # few sites get air, many stay on the page
+        height_in = 0.75 + row_in * (len(rows) + 1)
+        drawing = Figure(figsize=(WIDTH_IN, height_in))
+        axes = drawing.add_axes((0.27, 0.47 / height_in, 0.40, 1 - 0.72 / height_in))
+        records = [row.record for row in rows if row.record] + [pooled]
+        lows = [record.auc if record.auc_low is None else record.auc_low for record in records]
+        axes.set_xlim(min([0.5, *(np.floor(low * 10) / 10 for low in lows if low is not None)]), 1)
+        axes.set_ylim(len(rows) + 0.5, -0.5)
+        _bare(axes)
+        axes.text(1.06, -0.6, "AUC (95 % CI)", transform=axes.get_yaxis_transform(), color=MUTED, fontsize=8.5)
+        if pooled.auc is not None:
+            axes.axvline(pooled.auc, color=POOLED, linewidth=0.8, alpha=0.45)
+        for y, row in enumerate(rows):
+            _forest_row(axes, y, row, SITE)
+        axes.axhline(len(rows) - 0.5, color=LINE, linewidth=0.8, xmin=-0.68, xmax=1.82, clip_on=False)
+        _forest_row(axes, len(rows), ForestRow("All patients", pooled), POOLED)
+        axes.set_xlabel("AUC, any hemorrhage")
+        return _svg(drawing, description)
+
+
+def _forest_row(axes: Axes, y: int, row: ForestRow, colour: str) -> None:
+    beside, record = axes.get_yaxis_transform(), row.record
+    weight = "bold" if colour == POOLED else "normal"
+    axes.text(-0.68, y - 0.05, _short(row.name, 17), transform=beside, va="bottom", fontweight=weight)
+    if record is not None:
+        counts = f"{record.studies:,} studies, {record.positives:,} pos."
+        axes.text(-0.68, y + 0.05, counts, transform=beside, va="top", color=MUTED, fontsize=7)
+    if record is None or record.auc is None:
+        reason = _short(row.reason if record is None else why_undefined(record), 66)
+        text = "\n".join(wrap(reason, 22))
+        axes.text(1.06, y, text, transform=beside, va="center", color=MUTED, fontsize=7.5, fontstyle="italic")
+        return
+    if record.auc_low is not None and record.auc_high is not None:
+        axes.plot([record.auc_low, record.auc_high], [y, y], color=colour, linewidth=1.6)
+    marker, size = ("D", 6.5) if colour == POOLED else ("s", 5)
+    axes.plot([record.auc], [y], marker=marker, markersize=size, color=colour, clip_on=False, zorder=3)
+    text = f"{figure(record.auc)} ({interval(record) or 'no interval'})"
+    axes.text(1.06, y, text, transform=beside, va="center", fontsize=8.5, fontweight=weight)
+
+
+def roc_plot(curves: Sequence[RocCurve], description: str) -> str:
+    """ROC curves, the first one the federation's; where specificity is at least 90 % is shaded."""
+    with _style("roc"):
+        drawing = Figure(figsize=(WIDTH_IN, 3.9))
+        axes = drawing.add_axes((0.13, 0.13, 0.84, 0.83))
+        axes.set_xlim(-0.01, 1)
+        axes.set_ylim(0, 1.02)
+        axes.axvspan(0, 0.1, color=POOLED, alpha=0.09, linewidth=0)
+        axes.plot([0, 1], [0, 1], color=LINE, linewidth=0.8)
+        axes.text(0.62, 0.56, "chance", color=MUTED, fontsize=8)
+        for curve, colour in reversed(list(zip(curves, [POOLED, *[SITE] * len(curves)], strict=False))):
+            width = 2.0 if colour == POOLED else 1.1
+            axes.plot(curve.fpr, curve.tpr, color=colour, linewidth=width, solid_joinstyle="round")
+        axes.text(0.115, 0.03, "shaded: specificity of 90 % or more", color=MUTED, fontsize=8)
+        for place, (curve, colour) in enumerate(zip(curves, [POOLED, *[SITE] * len(curves)], strict=False)):
+            axes.text(
+                0.97,
+                0.30 - 0.075 * place,
+                curve.name,
+                ha="right",
+                color=colour,
+                fontweight="bold" if not place else None,
+            )
+        at_90 = curves[0].sensitivity_at(0.9)
+        axes.plot([0.1], [at_90], marker="o", markersize=6, color=POOLED, clip_on=False)
+        below = at_90 > 0.5
+        axes.annotate(
+            f"sensitivity {figure(at_90)}\nat 90 % specificity",
+            (0.1, at_90),
+            xytext=(10, -10 if below else 10),
+            textcoords="offset points",
+            va="top" if below else "bottom",
+            fontsize=8.5,
+        )
+        axes.set_xlabel("false positive rate (1 − specificity)")
+        axes.set_ylabel("sensitivity")
+        return _svg(drawing, description)
+
+
+def learning_curve(rounds: Sequence[Round], total: int, description: str) -> str:
+    """Pooled validation AUC with its interval after each round, and below it the mean Dice where there is one."""
+    with _style("learning"):
+        dice = [np.nan if entry.dice is None else entry.dice for entry in rounds]
+        with_dice = not np.isnan(dice).all()
+        drawing = Figure(figsize=(WIDTH_IN, 3.9))
+        top = drawing.add_axes((0.13, 0.45 if with_dice else 0.13, 0.78, 0.46 if with_dice else 0.78))
+        records = [entry.validation.any_hemorrhage for entry in rounds]
+        numbers = [entry.round for entry in rounds]
+        lows = [record.auc_low for record in records if record.auc_low is not None]
+        lowest = min([0.5, *(np.floor(low * 10) / 10 for low in lows)])
+        top.set_ylim(lowest, 1)
+        for number, record in zip(numbers, records, strict=True):
+            if record.auc_low is not None and record.auc_high is not None:
+                top.plot([number, number], [record.auc_low, record.auc_high], color=POOLED, linewidth=4, alpha=0.22)
+        _series(top, numbers, [np.nan if record.auc is None else record.auc for record in records], POOLED)
+        _title(top, "Validation AUC, pooled, with 95 % interval")
+        panels = [top]
+        if with_dice:
+            bottom = drawing.add_axes((0.13, 0.13, 0.78, 0.20))
+            bottom.set_ylim(0, 1)
+            _series(bottom, numbers, dice, SITE)
+            _title(bottom, "Dice of the segmentation, validation")
+            top.tick_params(labelbottom=False)
+            panels.append(bottom)
+        for axes in panels:
+            axes.set_xlim(0.5, max(total, 2) + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panels[-1].set_xlabel("round")
+        return _svg(drawing, description)
+
+
+def _series(axes: Axes, numbers: Sequence[int], values: Sequence[float], colour: str) -> None:
+    """A line with points, its last value written beside it."""
+    axes.grid(axis="y", color=LINE, linewidth=0.5, alpha=0.7)
+    axes.set_axisbelow(True)
+    axes.plot(numbers, values, color=colour, linewidth=1.6, marker="o", markersize=3.5)
+    known = [(number, value) for number, value in zip(numbers, values, strict=True) if not np.isnan(value)]
+    if known:
+        axes.annotate(
+            figure(known[-1][1]),
+            known[-1],
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontweight="bold",
+        )
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=8.5, color=MUTED, pad=6)
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def _short(text: str, longest: int) -> str:
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+
+
+@contextmanager
+def _style(name: str) -> Iterator[None]:
+    """The house style; `name` salts the ids so that figures of one page do not share any."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # A site's name may hold letters the measuring font lacks; the browser has others.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        yield
+
+
+def _svg(drawing: Figure, description: str) -> str:
+    """The drawing as one `<svg>` element for HTML, with `description` for who cannot see it."""
+    drawing.patch.set_alpha(0)
+    for axes in drawing.axes:
+        axes.patch.set_alpha(0)
+    file = io.StringIO()
+    drawing.savefig(file, format="svg", metadata={"Date": None})
+    text = file.getvalue()
+    view = re.search(r'viewBox="([^"]+)"', text)
+    assert view is not None
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
+    body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{variable})")
+    body = body.replace("'DejaVu Sans'", "var(--font)")
+    return f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(description)}">{body}'

@@ -1,0 +1,273 @@
+"""The run's report: one HTML file that needs nothing else, written anew after every round."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.files import write_whole
+from bloodnet_model.labels import CLASSES
+from bloodnet_model.metrics import ScoreHistogram
+from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, roc_plot
+from server.report_template import TEMPLATE
+from server.run_folder import CONFIG, REPORT
+from server.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
+from server.wording import figure, in_words, interval, why_undefined
+
+ANY: Final = CLASSES[0]
+
+REMARKS: Final = frozenset(
+    {
+        "by-instance-number",
+        "mask-missing",
+        "mask-unreadable",
+        "mask-values",
+        "mask-size",
+        "mask-geometry",
+        "mask-contradicts",
+    }
+)
+"""Reason codes of a site's ledger that go with an item which is used all the same."""
+
+FAULTS: Final = frozenset(
+    {
+        "missing-file",
+        "unreadable",
+        "bad-header",
+        "no-pixels",
+        "multi-frame",
+        "not-greyscale",
+        "no-rescale",
+        "no-spacing",
+        "no-orientation",
+        "no-position",
+        "undecodable",
+        "truncated",
+        "wrong-shape",
+    }
+)
+"""Reason codes of items that are quarantined as faulty; any other code is a rule by which an item is skipped."""
+
+_KINDS: Final = {"study": "studies", "series": "series", "file": "files", "label": "label rows"}
+
+
+def render_report(run_folder: Path) -> Path:
+    """Write `report.html` from the `metrics.json` and `config.yaml` of `run_folder`; returns its path.
+
+    Works after any round; what is not known yet is said to be so. Raises DataError where a file is missing.
+    """
+    metrics = load_metrics(run_folder)
+    try:
+        settings = (run_folder / CONFIG).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{run_folder / CONFIG}: cannot be read; give the whole folder of a run.") from None
+    report = run_folder / REPORT
+    write_whole(report, report_html(metrics, settings))
+    return report
+
+
+def report_html(metrics: RunMetrics, settings: str) -> str:
+    """The report as HTML; equal arguments give equal text. Whatever comes from a site is escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": figure, "interval": interval, "in_words": in_words, "thousands": "{:,}".format}
+    shown = _shown(metrics)
+    return environment.from_string(TEMPLATE).render(
+        metrics=metrics,
+        settings=settings,
+        headline=_headline(metrics, shown),
+        comparisons=list(_comparisons(metrics)),
+        shown=shown,
+        classes=[(name, "any hemorrhage" if name == ANY else name) for name in CLASSES],
+        site_rows=[_site_row(metrics, shown, name) for name in metrics.sites],
+        ledger=list(_ledger(metrics)),
+        totals=_ledger_totals(metrics),
+        **_figures(metrics, shown),
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The evaluation that the report is about: the test, or the last validation while there is none."""
+
+    split: Literal["test", "validation"]
+    evaluation: Evaluation
+
+    @property
+    def record(self) -> AucRecord:
+        return self.evaluation.any_hemorrhage
+
+    @property
+    def hospitals(self) -> int:
+        """How many sites are in the pooled figure."""
+        return sum(isinstance(scores, dict) and scores[ANY].studies > 0 for scores in self.evaluation.sites.values())
+
+
+def _shown(metrics: RunMetrics) -> Shown | None:
+    if metrics.test is not None:
+        return Shown("test", metrics.test)
+    return Shown("validation", metrics.rounds[-1].validation) if metrics.rounds else None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The point of the report in one line: what it is, the figure, and of how many patients."""
+
+    what: str
+    value: str = ""
+    patients: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.value}{self.patients}".strip()
+
+
+def _headline(metrics: RunMetrics, shown: Shown | None) -> Headline:
+    if shown is None:
+        return Headline("No round has been finished yet")
+    hospitals = f"{shown.hospitals} hospital{'' if shown.hospitals == 1 else 's'}"
+    if shown.hospitals < len(metrics.sites):
+        hospitals = f"{shown.hospitals} of {len(metrics.sites)} hospitals"
+    patients = f", {shown.record.studies:,} studies from {hospitals}"
+    value = _with_interval(shown.record)
+    if shown.split == "test":
+        return Headline("Pooled test AUC", value, patients)
+    progress = f" after round {metrics.rounds[-1].round} of {metrics.run.rounds}"
+    return Headline("Test set not yet evaluated; validation AUC so far", value, progress + patients)
+
+
+def _with_interval(record: AucRecord) -> str:
+    """`0.88 (95 % CI 0.82–0.92)`, or why it is undefined."""
+    if record.auc is None:
+        return f"undefined ({why_undefined(record)})"
+    return f"{figure(record.auc)} ({f'95 % CI {interval(record)}' if interval(record) else 'no interval'})"
+
+
+def _comparisons(metrics: RunMetrics) -> Iterator[str]:
+    """One sentence for each other way of training."""
+    for name, baseline in metrics.baselines.items():
+        theirs = baseline.test.any_hemorrhage
+        if metrics.test is None or theirs.auc is None:
+            continue
+        note = f" ({baseline.note})" if baseline.note else ""
+        sentence = f"{in_words(name).capitalize()} training{note} reached {_with_interval(theirs)}"
+        mine = metrics.test.any_hemorrhage.auc
+        if mine is not None:
+            difference = mine - theirs.auc
+            side = "above" if difference > 0 else "below"
+            apart = f"{abs(difference):.2f} {side}" if abs(difference) >= 0.005 else "within 0.005 of"
+            sentence += f"; the federated model is {apart} it"
+        yield f"{sentence}."
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """One line of the table of sites: what it trained on, how it scored, how its rounds went."""
+
+    name: str
+    trained: int
+    record: AucRecord | None
+    reason: str
+    status: str
+    well: bool
+
+
+def _site_row(metrics: RunMetrics, shown: Shown | None, name: str) -> SiteRow:
+    record, reason = _site_record(shown.evaluation.sites.get(name) if shown else None)
+    taken = [entry.round for entry in metrics.rounds if name in entry.sites and entry.sites[name].status == "ok"]
+    lost = Counter(
+        in_words(entry.sites[name].reason or entry.sites[name].status)
+        for entry in metrics.rounds
+        if name in entry.sites and entry.sites[name].status != "ok"
+    )
+    status = f"{len(taken)} of {len(metrics.rounds)} rounds"
+    status += "".join(f"; {count} × {why}" for why, count in sorted(lost.items()))
+    return SiteRow(name, metrics.sites[name].counts.get("train-studies", 0), record, reason, status, well=not lost)
+
+
+def _site_record(scores: SiteScores | None) -> tuple[AucRecord | None, str]:
+    """The site's record of any hemorrhage, or None and why there is none."""
+    if scores is None:
+        return None, "not evaluated"
+    if isinstance(scores, Withheld):
+        return None, f"no counts given: {in_words(scores.withheld)}"
+    return scores[ANY], ""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of one kind of item at one site; each reason beside its count."""
+
+    site: str
+    kind: str
+    used: int
+    skipped: Mapping[str, int]
+    quarantined: Mapping[str, int]
+    remarks: Mapping[str, int]
+
+    @property
+    def found(self) -> int:
+        return self.used + sum(self.skipped.values()) + sum(self.quarantined.values())
+
+
+def _ledger(metrics: RunMetrics) -> Iterator[LedgerRow]:
+    for name, site in metrics.sites.items():
+        for kind, plural in _KINDS.items():
+            lines = {
+                key.removeprefix(f"{kind}-"): n for key, n in site.ledger.items() if n and key.startswith(f"{kind}-")
+            }
+            if lines:
+                remarks = {reason: n for reason, n in lines.items() if reason in REMARKS}
+                used = lines.pop("used", 0) + sum(remarks.values())
+                faults = {reason: n for reason, n in lines.items() if reason in FAULTS}
+                rules = {reason: n for reason, n in lines.items() if reason not in REMARKS | FAULTS}
+                yield LedgerRow(name, plural, used, rules, faults, remarks)
+
+
+def _ledger_totals(metrics: RunMetrics) -> list[tuple[str, int, int]]:
+    """(kind, used, found) over all sites."""
+    rows = list(_ledger(metrics))
+    return [
+        (plural, sum(row.used for row in rows if row.kind == plural), found)
+        for plural in _KINDS.values()
+        if (found := sum(row.found for row in rows if row.kind == plural))
+    ]
+
+
+def _figures(metrics: RunMetrics, shown: Shown | None) -> dict[str, Any]:
+    """The SVG of each figure, or None where there is nothing to draw; the text beside the ROC."""
+    return {
+        "forest": None if shown is None else Markup(_forest(metrics, shown)),
+        "learning": Markup(_learning(metrics)) if metrics.rounds else None,
+        **_roc(metrics),
+    }
+
+
+def _forest(metrics: RunMetrics, shown: Shown) -> str:
+    rows = [ForestRow(name, *_site_record(shown.evaluation.sites.get(name))) for name in metrics.sites]
+    return forest_plot(rows, shown.record, f"{shown.split} AUC of each hospital and of all patients; see the table.")
+
+
+def _learning(metrics: RunMetrics) -> str:
+    return learning_curve(metrics.rounds, metrics.run.rounds, "Validation AUC and Dice by round; see the table.")
+
+
+def _roc(metrics: RunMetrics) -> dict[str, Any]:
+    evaluations = {"Federated": metrics.test, **{name.capitalize(): b.test for name, b in metrics.baselines.items()}}
+    curves = [
+        RocCurve(name, *_histogram(evaluation.histograms[ANY]).roc())
+        for name, evaluation in evaluations.items()
+        if evaluation is not None and ANY in evaluation.histograms and evaluation.any_hemorrhage.auc is not None
+    ]
+    if not curves or curves[0].name != "Federated":
+        return {"roc": None, "sensitivity": {}}
+    sensitivity = {percent: curves[0].sensitivity_at(percent / 100) for percent in (90, 95)}
+    return {"roc": Markup(roc_plot(curves, "Receiver operating characteristic.")), "sensitivity": sensitivity}
+
+
+def _histogram(counts: Counts) -> ScoreHistogram:
+    return ScoreHistogram(np.array(counts.positives), np.array(counts.negatives))

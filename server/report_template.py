@@ -1,0 +1,328 @@
+"""The report's page. It stands in a Python file because Flower's app bundle carries no templates."""
+
+from typing import Final
+
+_STYLE: Final = """
+:root {
+  color-scheme: light dark;
+  --page: #f5f5f3; --card: #ffffff; --ink: #1b1e23; --muted: #5c6470; --line: #d9dce1;
+  --site: #40648c; --pooled: #a3202f; --warn: #8a5a00; --warn-page: #fdf3dc; --good: #2c6e49;
+  --font: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #14161a; --card: #1d2026; --ink: #e9ebee; --muted: #a2abb7; --line: #3a404a;
+    --site: #8fb6e0; --pooled: #f2858e; --warn: #f0c674; --warn-page: #33291a; --good: #86c9a2;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 var(--font); }
+main { max-width: 1120px; margin: 0 auto; padding: 28px 20px 48px; }
+header { margin-bottom: 20px; }
+.eyebrow { color: var(--muted); font-size: .875rem; margin: 0 0 6px; }
+h1 { font-size: clamp(1.5rem, 4.2vw, 2.5rem); line-height: 1.15; letter-spacing: -.015em; margin: 0 0 12px;
+  text-wrap: balance; overflow-wrap: anywhere; }
+h1 strong { color: var(--pooled); white-space: nowrap; }
+h2 { font-size: 1.0625rem; margin: 0 0 4px; }
+p { margin: 0 0 8px; max-width: 75ch; }
+.lead { font-size: 1.0625rem; }
+.note { color: var(--muted); font-size: .875rem; }
+.banner { background: var(--warn-page); color: var(--warn); border-left: 4px solid var(--warn); padding: 10px 14px;
+  border-radius: 4px; margin: 0 0 16px; font-weight: 600; max-width: none; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(108px, 1fr)); gap: 12px 20px; margin: 18px 0 0; }
+dt { color: var(--muted); font-size: .8125rem; }
+dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+.cards { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 16px; }
+.stack { display: flex; flex-direction: column; gap: inherit; min-width: 0; }
+.stack > :last-child { flex-grow: 1; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 18px 20px; min-width: 0; }
+.wide { grid-column: 1 / -1; }
+figure { margin: 0; }
+figcaption { color: var(--muted); font-size: .875rem; }
+svg { display: block; width: 100%; height: auto; max-width: 540px; margin: 6px auto; }
+svg * { stroke-linejoin: round; stroke-linecap: butt; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: var(--muted); font-size: .875rem; padding-bottom: 8px; }
+th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
+th:first-child, td.text, th.text { text-align: left; }
+th { font-weight: 600; }
+thead th { color: var(--muted); font-weight: 500; font-size: .8125rem; vertical-align: bottom; }
+tbody th { overflow-wrap: anywhere; }
+tr:last-child > *, th[rowspan] { border-bottom: 0; }
+.group + .group > tr:first-child > * { border-top: 1px solid var(--line); }
+.group td { border-bottom: 0; padding-top: 3px; padding-bottom: 3px; }
+tr.pooled > * { color: var(--pooled); font-weight: 600; border-top: 2px solid var(--line); }
+th:first-child { padding-left: 0; }
+.names th, .names td { padding-top: 9px; padding-bottom: 9px; }
+.ci, .names th, tbody th[rowspan] { white-space: nowrap; }
+.undefined { color: var(--muted); font-style: italic; }
+.bad { color: var(--warn); }
+summary { cursor: pointer; font-weight: 600; }
+pre { overflow-x: auto; font-size: .8125rem; line-height: 1.45; margin: 12px 0 0; }
+@media (max-width: 900px) {
+  h1 strong { white-space: normal; }
+}
+@media (max-width: 760px) {
+  main { padding: 18px 12px 32px; }
+  .cards { grid-template-columns: minmax(0, 1fr); gap: 12px; }
+  .card { padding: 14px; }
+  table { font-size: .875rem; }
+  th, td { padding: 6px 7px; }
+}
+@media print {
+  :root { --page: #ffffff; --card: #ffffff; --ink: #000000; --muted: #444444; --line: #bbbbbb;
+    --site: #40648c; --pooled: #a3202f; --warn: #6b4600; --warn-page: #ffffff; --good: #2c6e49; }
+  body { font-size: 11pt; }
+  main { padding: 0; max-width: none; }
+  .card { break-inside: avoid; border-radius: 0; }
+  .scroll { overflow: visible; }
+}
+"""
+
+_MACROS: Final = """
+{% macro auc(record) %}
+{% if record.auc is none %}
+<td class="text undefined">{{ record.undefined }}</td>
+{% elif record.auc_low is none %}
+<td class="text">{{ record.auc | figure(3) }} <span class="undefined">{{ record.undefined }}</span></td>
+{% else %}
+<td class="text"><span class="ci">{{ record.auc | figure(3) }} ({{ record | interval(3) }})</span></td>
+{% endif %}
+{% endmacro %}
+{% macro reasons(counts) %}
+{% for reason, count in counts.items() %}
+{{ ", " if not loop.first }}{{ count | thousands }} {{ reason | in_words }}
+{%- endfor %}
+{% endmacro %}
+"""
+
+_TOP: Final = """
+<header>
+<p class="eyebrow">BloodNet federation · run {{ metrics.run.name }}</p>
+{% if metrics.run.data == "synthetic" %}
+<p class="banner" role="note">Synthetic heads: this tests the plumbing; it is not clinical accuracy.</p>
+{% endif %}
+<h1>{{ headline.what }} <strong>{{ headline.value }}</strong>{{ headline.patients }}</h1>
+{% for sentence in comparisons %}
+<p class="lead">{{ sentence }}</p>
+{% endfor %}
+<dl>
+<div><dt>Strategy</dt><dd>{{ metrics.run.strategy }}</dd></div>
+<div><dt>Rounds</dt><dd>{{ metrics.rounds | length }} of {{ metrics.run.rounds }}</dd></div>
+<div><dt>Hospitals</dt><dd>{{ metrics.sites | length }}</dd></div>
+{% for plural, used, found in totals[:1] %}
+<div><dt>{{ plural | capitalize }} used</dt><dd>{{ used | thousands }} of {{ found | thousands }}</dd></div>
+{% endfor %}
+<div><dt>Network</dt><dd>{{ metrics.run.preset }}</dd></div>
+<div><dt>Link</dt><dd>{{ metrics.run.link }}</dd></div>
+<div><dt>Parameters</dt><dd>{{ metrics.run.parameters | thousands }}</dd></div>
+<div><dt>Seed</dt><dd>{{ metrics.run.seed }}</dd></div>
+</dl>
+</header>
+"""
+
+_FIGURES: Final = """
+<div class="stack">
+{% if forest %}
+<figure class="card">
+<h2>Every hospital, and all patients together</h2>
+{{ forest }}
+<figcaption>{{ shown.split | capitalize }} studies, any hemorrhage; the vertical line is the AUC of all
+patients.</figcaption>
+</figure>
+{% endif %}
+{% if learning %}
+<figure class="card">
+<h2>Learning, round by round</h2>
+{{ learning }}
+<figcaption>Evaluated by every hospital on its validation patients after each round.</figcaption>
+</figure>
+{% endif %}
+</div><div class="stack">
+{% if roc %}
+<figure class="card">
+<h2>Sensitivity and specificity</h2>
+{{ roc }}
+<figcaption>All test patients. Sensitivity {% for percent, value in sensitivity.items() %}{{ " and " if not loop.first
+}}{{ value | figure }} at {{ percent }} % specificity{% endfor %}, read off this curve: a threshold for use has to be
+fixed on other patients.</figcaption>
+</figure>
+{% else %}
+<section class="card">
+<h2>Sensitivity and specificity</h2>
+<p class="note">The ROC curve is drawn {{ "only where the pooled AUC is defined" if metrics.test
+else "once the test set has been evaluated" }}.</p>
+</section>
+{% endif %}
+"""
+
+_SCORES: Final = """
+{% if shown %}
+<section class="card">
+<h2>All six classes</h2>
+<div class="scroll"><table class="names">
+<caption>{{ shown.split | capitalize }} patients of all hospitals, pooled.
+{% if shown.evaluation.dice is not none %}
+Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
+{% endif %}
+</caption>
+<thead><tr><th scope="col">class</th><th scope="col">positive</th><th scope="col" class="text">AUC (95 % CI)</th>
+{% for name in metrics.baselines %}
+<th scope="col">{{ name | in_words }}</th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for key, name in classes %}
+{% set record = shown.evaluation.pooled[key] %}
+<tr><th scope="row">{{ name }}</th><td>{{ record.positives | thousands }}</td>{{ auc(record) }}
+{% for baseline in metrics.baselines.values() %}
+{% set theirs = baseline.test.pooled[key].auc %}
+<td>{{ "–" if theirs is none else theirs | figure(3) }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody></table></div>
+</section>
+{% endif %}
+</div>
+<section class="card wide">
+<h2>Hospitals</h2>
+<div class="scroll"><table>
+<caption>Any hemorrhage, {{ shown.split if shown else "validation" }} patients; how many studies each hospital trained
+on, and how its rounds went.</caption>
+<thead><tr><th scope="col">hospital</th><th scope="col">trained on</th><th scope="col">studies</th>
+<th scope="col">positive</th><th scope="col" class="text">AUC (95 % CI)</th>
+<th scope="col" class="text">took part in</th></tr></thead>
+<tbody>
+{% for row in site_rows %}
+<tr><th scope="row">{{ row.name }}</th><td>{{ row.trained | thousands }}</td>
+{% if row.record %}
+<td>{{ row.record.studies | thousands }}</td><td>{{ row.record.positives | thousands }}</td>{{ auc(row.record) }}
+{% else %}
+<td>–</td><td>–</td><td class="text undefined">{{ row.reason }}</td>
+{% endif %}
+<td class="text{{ "" if row.well else " bad" }}">{{ row.status }}</td></tr>
+{% endfor %}
+{% if shown %}
+<tr class="pooled"><th scope="row">All patients</th><td>{{ site_rows | sum(attribute="trained") | thousands }}</td>
+<td>{{ shown.record.studies | thousands }}</td><td>{{ shown.record.positives | thousands }}</td>{{ auc(shown.record) }}
+<td></td></tr>
+{% endif %}
+</tbody></table></div>
+{% if metrics.not_admitted %}
+<p class="note bad">Not admitted at the roll call:
+{% for name, code in metrics.not_admitted.items() %}
+{{ ", " if not loop.first }}{{ name }} ({{ code | in_words }})
+{%- endfor %}.</p>
+{% endif %}
+</section>
+"""
+
+_LEDGER: Final = """
+<section class="card wide">
+<h2>Is all the data used?</h2>
+{% if totals %}
+<p>
+{% for plural, used, found in totals %}
+{{ ", " if not loop.first }}<strong>{{ used | thousands }} of {{ found | thousands }} {{ plural }}</strong>
+{%- endfor %}
+ are used. Every other one has its reason below; which one it is, only the hospital's own ledger says.</p>
+<div class="scroll"><table>
+<caption>Data ledger: what became of everything found at each hospital.</caption>
+<thead><tr><th scope="col">hospital</th><th scope="col" class="text">kind</th><th scope="col">found</th>
+<th scope="col">used</th><th scope="col" class="text">skipped by a rule</th>
+<th scope="col" class="text">quarantined as faulty</th>
+<th scope="col" class="text">used, with a remark</th></tr></thead>
+{% for site, rows in ledger | groupby("site") %}
+<tbody class="group">
+{% for row in rows %}
+<tr>
+{% if loop.first %}
+<th scope="rowgroup" rowspan="{{ rows | length }}">{{ site }}</th>
+{% endif %}
+<td class="text">{{ row.kind }}</td><td>{{ row.found | thousands }}</td><td>{{ row.used | thousands }}</td>
+<td class="text">{{ reasons(row.skipped) }}</td><td class="text bad">{{ reasons(row.quarantined) }}</td>
+<td class="text">{{ reasons(row.remarks) }}</td></tr>
+{% endfor %}
+</tbody>
+{% endfor %}
+</table></div>
+{% else %}
+<p class="note">No hospital reported its ledger.</p>
+{% endif %}
+</section>
+"""
+
+_ROUNDS: Final = """
+<section class="card wide">
+<h2>Rounds</h2>
+{% if metrics.rounds %}
+<div class="scroll"><table>
+<caption>Loss is the mean over the round's local steps; the AUC is that of all validation patients.</caption>
+<thead><tr><th scope="col">round</th><th scope="col">hospitals</th><th scope="col">seconds</th>
+<th scope="col">loss</th><th scope="col">Dice</th><th scope="col" class="text">AUC (95 % CI)</th>
+<th scope="col" class="text">lost this round</th></tr></thead>
+<tbody>
+{% for entry in metrics.rounds %}
+{% set lost = entry.sites.items() | rejectattr("1.status", "equalto", "ok") | list %}
+<tr><th scope="row">{{ entry.round }}</th>
+<td>{{ entry.sites | length - lost | length }} of {{ entry.sites | length }}</td>
+<td>{{ "{:,.1f}".format(entry.seconds) }}</td>
+<td>{{ "–" if entry.train_loss is none else "{:.3f}".format(entry.train_loss) }}</td>
+<td>{{ "–" if entry.dice is none else entry.dice | figure }}</td>
+{{ auc(entry.validation.any_hemorrhage) }}
+<td class="text bad">
+{% for name, site in lost %}
+{{ ", " if not loop.first }}{{ name }}: {{ (site.reason or site.status) | in_words }}
+{%- endfor %}
+</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% else %}
+<p class="note">No round has been finished yet.</p>
+{% endif %}
+</section>
+"""
+
+_METHOD: Final = """
+<section class="card wide">
+<h2>How these figures came about</h2>
+<p>Each hospital counts its positive and negative studies on fixed bins of the score and sends the counts; the
+coordinator adds them. The AUC of the sum is the AUC of all patients together, exact on the binned scores
+{%- if shown and shown.record.error_bound is not none %}; binning can have moved it by at most
+{{ "{:.1e}".format(shown.record.error_bound) }}{% endif %}. Intervals are DeLong's, from the same counts, formed on the
+logit scale.</p>
+<p>The mean of the hospitals' own AUCs is another quantity, and is not printed as the federated AUC. A figure that does
+not exist for the data is called undefined, with the reason; it is never replaced by a number.</p>
+{% if metrics.baselines %}
+<p>Baselines are scored on the same patients, so their intervals are not independent of the federated one; the
+difference printed above is not a test.</p>
+{% endif %}
+</section>
+<section class="card wide">
+<details><summary>Resolved settings</summary><pre>{{ settings }}</pre></details>
+</section>
+"""
+
+TEMPLATE: Final = f"""{_MACROS}<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{{{{ headline }}}}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+{_TOP}
+<div class="cards">
+{_FIGURES}{_SCORES}{_LEDGER}{_ROUNDS}{_METHOD}
+</div>
+</main>
+</body>
+</html>
+"""
+"""Jinja2 source of the whole page; it is rendered with autoescape on."""

@@ -1,0 +1,1 @@
+"""Public head CT data sets, one file each; users fetch the data themselves."""

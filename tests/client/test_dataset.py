@@ -1,0 +1,274 @@
+"""From a site's folder to its studies."""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import client.dataset
+from bloodnet_model.errors import DataError, SettingsError
+from bloodnet_model.settings import ModelSettings
+from bloodnet_model.study import Study
+from client.dataset import SPLITS, SiteData, load_site, prepare
+from client.ledger import Entry
+from tests.client.dicom_factory import head_hu, uid, write_labels, write_mask, write_series, write_site, write_slice
+
+ONE = {1: 1}
+
+
+def prepared(folder: Path, small: ModelSettings) -> SiteData:
+    return prepare(load_site(folder), small.preprocessing)
+
+
+def only_study(data: SiteData) -> Study:
+    (study,) = (study for split in SPLITS for study in data.studies(split))
+    return study
+
+
+def lines(data: SiteData) -> dict[tuple[str, str], Entry]:
+    """The ledger by kind and item, after checking that nothing has two lines."""
+    entries = list(data.ledger())
+    found: dict[tuple[str, str], Entry] = {(entry.kind, entry.item): entry for entry in entries}
+    assert len(found) == len(entries)
+    return found
+
+
+def test_a_study_as_the_network_sees_it(tmp_path: Path, small: ModelSettings) -> None:
+    study = only_study(prepared(write_site(tmp_path, ONE), small))
+    head = head_hu()[:, :, 2:26]  # the small grid's 32 x 24 pixels of 6 mm about the skull's middle
+    brain = np.rint(np.clip(head, 0, 80) * (255 / 80)).astype(int)
+    assert study.windows.shape == (10, 2, 32, 24)
+    assert np.abs(study.windows[:, 0] - brain).max() <= 1
+    assert_array_equal(study.study_labels, [1, -1, -1, -1, -1, -1])
+    assert_array_equal(study.slice_labels, np.full((10, 6), -1))
+    assert not study.mask_known.any()
+    assert study.mask_bits.shape == (10, 16, 12)
+
+
+def test_a_negative_study_is_an_exact_empty_mask(tmp_path: Path, small: ModelSettings) -> None:
+    study = only_study(prepared(write_site(tmp_path, {1: 0}), small))
+    assert_array_equal(study.slice_labels, np.zeros((10, 6)))
+    assert study.mask_known.all()
+    assert not study.mask_bits.any()
+
+
+def test_counts_hold_numbers_alone(tmp_path: Path, small: ModelSettings) -> None:
+    data = prepared(write_site(tmp_path, {k: k % 2 for k in range(1, 9)}), small)
+    assert data.counts() == {
+        "train-studies": 4,
+        "train-positive": 2,
+        "validation-studies": 2,
+        "validation-positive": 1,
+        "test-studies": 2,
+        "test-positive": 1,
+    }
+    assert data.ledger_counts() == {"file-used": 80, "label-used": 8, "series-used": 8, "study-used": 8}
+    assert data.ledger().summary() == "all 8 studies are used; all 80 files are used."
+
+
+def test_a_site_of_one_class(tmp_path: Path, small: ModelSettings) -> None:
+    counts = prepared(write_site(tmp_path, dict.fromkeys(range(1, 5), 0)), small).counts()
+    assert sum(counts[f"{split}-studies"] for split in SPLITS) == 4
+    assert sum(counts[f"{split}-positive"] for split in SPLITS) == 0
+
+
+def test_every_file_study_and_row_has_one_line(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0, 3: 0})
+    head = head_hu()
+    write_series(site / "dicom" / "1", series=2, ConvolutionKernel="BONE")
+    write_slice(site / "dicom" / "2" / "1-95.dcm", head[4], index=4, study=2, patient="P2", PixelData=b"\0" * 8)
+    write_series(site / "dicom" / "4", study=4)
+    write_series(site / "dicom" / "5", study=5, ContrastBolusAgent="X")
+    (site / "dicom" / "notes.doc").write_text("no image")
+    write_labels(
+        site / "labels.csv",
+        [
+            {"study_instance_uid": uid(1), "any": 1},
+            {"study_instance_uid": uid(2), "any": 0},
+            {"study_instance_uid": uid(3)},
+            {"study_instance_uid": uid(5), "any": 1},
+            {"study_instance_uid": uid(99), "any": 1},
+        ],
+    )
+    data = prepared(site, small)
+    found = lines(data)
+    files = {str(path.relative_to(site)) for path in (site / "dicom").rglob("*") if path.is_file()}
+    assert {item for kind, item in found if kind == "file"} == files
+    studies = {item: entry.reason for (kind, item), entry in found.items() if kind == "study"}
+    assert studies == {uid(1): "", uid(2): "", uid(3): "no-label", uid(4): "no-label", uid(5): "contrast"}
+    rows = {item: entry.reason for (kind, item), entry in found.items() if kind == "label"}
+    assert rows == dict(
+        zip((f"line {k}" for k in range(2, 7)), ("", "", "not-used", "not-used", "without-study"), strict=True)
+    )
+    by_reason = Counter(entry.reason for (kind, _), entry in found.items() if kind == "file")
+    assert by_reason == {"": 19, "bone": 10, "truncated": 1, "no-label": 20, "contrast": 10, "not-dicom": 1}
+    assert found["file", "dicom/2/1-95.dcm"].status == "quarantined"
+    assert sorted(s.slices for split in SPLITS for s in data.studies(split)) == [9, 10]
+
+
+def test_too_few_readable_slices(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1}, minimum_slices=10)
+    write_slice(site / "dicom" / "1" / "1-95.dcm", head_hu()[4], index=4, PixelData=b"\0" * 8)
+    data = prepared(site, small)
+    found = lines(data)
+    assert data.counts()["train-studies"] == 0
+    assert found["study", uid(1)].reason == "too-few-readable"
+    assert Counter(e.reason for (kind, _), e in found.items() if kind == "file") == {
+        "too-few-readable": 9,
+        "truncated": 1,
+    }
+
+
+def test_patients_are_on_one_side(tmp_path: Path, small: ModelSettings) -> None:
+    """Twelve studies of six patients, each with two series: studies of one patient share a split."""
+    site = write_site(tmp_path, dict.fromkeys(range(1, 13), 1))
+    for study in range(1, 13):
+        for series in (1, 2):
+            write_series(site / "dicom" / str(study), study=study, series=series, patient=f"P{study % 6}")
+    sides: dict[int, set[str]] = {}
+    for (kind, item), entry in lines(prepared(site, small)).items():
+        if kind == "study":
+            sides.setdefault(int(item.rsplit(".", 1)[1]) % 6, set()).add(entry.detail.split(",")[0])
+    assert all(len(splits) == 1 for splits in sides.values())
+    assert {split for splits in sides.values() for split in splits} == set(SPLITS)
+
+
+def write_splits(site: Path, *splits: str) -> None:
+    rows = [{"study_instance_uid": uid(k), "any": 1, "split": split} for k, split in enumerate(splits, start=1)]
+    write_labels(site / "labels.csv", rows)
+
+
+def test_the_labels_file_may_decide_the_split(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 1, 3: 1})
+    write_splits(site, "test", "validation", "test")
+    counts = prepared(site, small).counts()
+    assert [counts[f"{split}-studies"] for split in SPLITS] == [0, 1, 2]
+
+
+def test_the_labels_file_may_not_split_a_patient(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 1})
+    write_series(site / "dicom" / "2", study=2, patient="P1")
+    write_splits(site, "test", "")
+    assert prepared(site, small).counts()["test-studies"] == 2, "the patient's other study follows"
+    write_splits(site, "test", "train")
+    with pytest.raises(DataError, match=r"labels\.csv, line 3: puts a patient into two splits"):
+        prepared(site, small)
+
+
+def test_a_mask_lands_where_the_blood_is(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    codes = np.zeros((10, 32, 28), np.uint8)
+    codes[3:6, 8:12, 14:20] = 5
+    codes[6, 8, 14] = 5  # a speck
+    write_mask(site / "m.nii.gz", codes.T)
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "subdural": 1, "mask": "m.nii.gz"}])
+    study = only_study(prepared(site, small))
+    expected = np.zeros((10, 16, 12))
+    expected[3:6, 4:6, 6:9] = 0b100001
+    assert_array_equal(study.mask_bits, expected)
+    assert study.mask_known.all()
+    assert_array_equal(study.slice_labels[:, 0], [0, 0, 0, 1, 1, 1, -1, 0, 0, 0])
+    assert_array_equal(study.slice_labels[:, 5], [0, 0, 0, 1, 1, 1, -1, 0, 0, 0])
+
+
+def test_slice_rows_go_before_the_mask(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    codes = np.zeros((10, 32, 28), np.uint8)
+    codes[3:6, 8:12, 14:20] = 5
+    write_mask(site / "m.nii.gz", codes.T)
+    rows: list[dict[str, Any]] = [{"study_instance_uid": uid(1), "any": 1, "mask": "m.nii.gz"}]
+    rows += [{"sop_instance_uid": uid(1, 1, 9), "any": 1}, {"sop_instance_uid": uid(1, 1, 4), "any": 0}]
+    write_labels(site / "labels.csv", rows)
+    study = only_study(prepared(site, small))
+    assert_array_equal(study.slice_labels[:, 0], [0, 0, 0, 0, 1, 1, 0, 0, 1, 0])
+    assert_array_equal(np.flatnonzero(~study.mask_known), [3, 8])
+
+
+@pytest.mark.parametrize("shape", [(10, 16, 14), (9, 32, 28)])
+def test_a_mask_of_another_size_costs_the_mask_not_the_study(
+    tmp_path: Path, small: ModelSettings, shape: tuple[int, ...]
+) -> None:
+    site = write_site(tmp_path, ONE)
+    write_mask(site / "m.nii.gz", np.full(shape, 2, np.uint8).T)
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "any": 1, "mask": "m.nii.gz"}])
+    data = prepared(site, small)
+    assert not only_study(data).mask_known.any()
+    row = lines(data)["label", "line 2"]
+    assert (row.reason, row.status) == ("mask-size", "used")
+
+
+def test_nothing_changed_nothing_rebuilt(tmp_path: Path, small: ModelSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    calls: list[tuple[int, int]] = []
+    prepare(load_site(site), small.preprocessing, lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 2), (2, 2)]
+    prepare(load_site(site), small.preprocessing, lambda *_: calls.append((0, 0)))
+    assert len(calls) == 2
+    os.utime(site / "dicom" / "2" / "1-95.dcm")
+    prepare(load_site(site), small.preprocessing, lambda *_: calls.append((0, 0)))
+    assert len(calls) == 4
+    monkeypatch.setattr(client.dataset, "read_labels", None)
+    prepared(site, small)
+
+
+def test_a_build_that_fails_leaves_the_data_before(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    before = prepared(site, small)
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "any": 0, "epidural": 1}])
+    with pytest.raises(DataError, match="line 2: any is 0 and epidural is 1"):
+        prepared(site, small)
+
+    def stop(_: int, __: int) -> None:
+        raise KeyboardInterrupt
+
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "any": 0}])
+    with pytest.raises(KeyboardInterrupt):
+        prepare(load_site(site), small.preprocessing, stop)
+    assert sum(before.counts()[f"{split}-studies"] for split in SPLITS) == 2
+
+
+def test_no_array_needs_pickle(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    prepared(site, small)
+    arrays = list(site.rglob("*.npy"))
+    assert len(arrays) == 18
+    for path in arrays:
+        np.load(path, allow_pickle=False)
+
+
+def test_members_make_up_one_site(tmp_path: Path, small: ModelSettings) -> None:
+    for name, study in (("a", 1), ("b", 2)):
+        write_site(tmp_path / name, {study: study % 2, study + 10: 1})
+    (tmp_path / "site.yaml").write_text("name: both\nmembers: [a, b]\n")
+    data = prepared(tmp_path, small)
+    assert data.counts()["train-studies"] == len(data.studies("train")) == 3
+    assert data.ledger_counts()["study-used"] == 4
+    assert data.site.settings.name == "both"
+
+
+def test_what_cannot_be_opened_is_named(tmp_path: Path, small: ModelSettings) -> None:
+    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+        load_site(tmp_path / "nowhere")
+    site = write_site(tmp_path / "site", ONE)
+    (site / "site.yaml").write_text("name: a\ndicom: [dicom]\nminimum_slice: 3\n")
+    with pytest.raises(SettingsError, match="did you mean minimum_slices"):
+        load_site(site)
+    (site / "empty").mkdir()
+    (site / "site.yaml").write_text("name: a\ndicom: [empty]\n")
+    with pytest.raises(DataError, match="hold no file"):
+        load_site(site)
+    (site / "empty" / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match="none of its files is a CT slice"):
+        prepared(site, small)
+
+
+def test_the_ledger_is_a_table_for_people(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    prepared(site, small)
+    with (site / ".bloodnet" / "ledger.csv").open() as file:
+        assert {row["kind"] for row in csv.DictReader(file)} == {"file", "series", "study", "label"}

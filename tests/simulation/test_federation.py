@@ -1,0 +1,171 @@
+"""Whole federations over the local engine: bytes, partitions, strategies, and sites in trouble."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.weights import load_network
+from client.dataset import load_site, prepare
+from simulation.federation import simulate
+from simulation.partition import deal_patients, find_sites
+from simulation.phantom import PhantomSettings, write_federation
+from simulation.settings import read_config, simulation_settings
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "hospitals"
+    settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
+    for site in write_federation(folder, settings, 1, lambda: None):
+        with (site / "site.yaml").open("a") as file:
+            file.write("minimum_cohort: 1\n")
+    return folder
+
+
+def run(hospitals: Path, out: Path, workers: int = 1, **overrides: Any) -> dict[str, Any]:
+    data = {"dataset": "folder", "folder": str(hospitals), "central": False, **overrides.pop("data", {})}
+    raw = {"rounds": 2, "local_epochs": 1, "data": data, **overrides}
+    return simulate(simulation_settings(raw), out, workers, QUIET)
+
+
+def model(out: Path) -> bytes:
+    return (out / "model.safetensors").read_bytes()
+
+
+def test_same_settings_same_bytes_whatever_the_workers(hospitals: Path, tmp_path: Path) -> None:
+    run(hospitals, tmp_path / "one", workers=1)
+    run(hospitals, tmp_path / "three", workers=3)
+    repeated = simulation_settings(read_config(tmp_path / "one" / "config.yaml"))
+    simulate(repeated, tmp_path / "again", 2, QUIET)
+    assert model(tmp_path / "one") == model(tmp_path / "three") == model(tmp_path / "again")
+    run(hospitals, tmp_path / "other", seed=1)
+    assert model(tmp_path / "other") != model(tmp_path / "one")
+
+
+def test_the_run_folder_holds_what_it_should(hospitals: Path, tmp_path: Path) -> None:
+    metrics = run(hospitals, tmp_path / "run", data={"central": True})
+    out = tmp_path / "run"
+    for name in ("config.yaml", "rounds.jsonl", "metrics.json", "model.safetensors", "report.html"):
+        assert (out / name).stat().st_size > 0
+    assert len((out / "rounds.jsonl").read_text().splitlines()) == 2
+    assert list(metrics["sites"]) == ["hospital-1", "hospital-2", "hospital-3"]
+    record = metrics["test"]["pooled"]["any"]
+    assert record["studies"] == sum(site["any"]["studies"] for site in metrics["test"]["sites"].values())
+    assert metrics["baselines"]["central"]["test"]["pooled"]["any"]["studies"] == record["studies"]
+    network, settings = load_network(out / "model.safetensors")
+    assert settings.preset == "tiny"
+    assert network.link == "dependent"
+
+
+def test_strategies_differ(hospitals: Path, tmp_path: Path) -> None:
+    for name in ("fedavg", "fedprox", "flwr.serverapp.strategy:FedMedian"):
+        run(hospitals, tmp_path / name.rpartition(":")[2], strategy=name, proximal_mu=1.0, rounds=1)
+    assert len({model(tmp_path / name) for name in ("fedavg", "fedprox", "FedMedian")}) == 3
+
+
+def splits(folders: list[Path]) -> list[Mapping[str, int]]:
+    grid = simulation_settings({}).run.model.preprocessing
+    return [prepare(load_site(folder), grid).counts() for folder in folders]
+
+
+def total(sites: list[Mapping[str, int]], kind: str) -> int:
+    return sum(counts[f"{split}-{kind}"] for counts in sites for split in ("train", "validation", "test"))
+
+
+def test_iid_deals_every_study_once_and_no_patient_twice(hospitals: Path, tmp_path: Path) -> None:
+    found = find_sites(hospitals)
+    dealt = deal_patients(found, 4, seed=0, out=tmp_path / "sites")
+    before, after = splits(found), splits(dealt)
+    for kind in ("studies", "positive"):
+        total = [
+            sum(counts[f"{split}-{kind}"] for counts in sites for split in ("train", "validation", "test"))
+            for sites in (before, after)
+        ]
+        assert total[0] == total[1] > 0
+    studies = [set(_column(folder / "labels.csv", "study_instance_uid")) for folder in dealt]
+    assert sum(map(len, studies)) == len(set().union(*studies))
+    sizes = [len(found) for found in studies]
+    assert max(sizes) - min(sizes) <= 4  # by patient: some have two studies
+
+
+def test_the_deal_depends_on_its_seed_alone(hospitals: Path, tmp_path: Path) -> None:
+    tables = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        folder = deal_patients(find_sites(hospitals), 2, seed, tmp_path / name)[0]
+        tables.append(set(_column(folder / "labels.csv", "study_instance_uid")))
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_one_hospitals_trouble_is_not_the_runs(hospitals: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "hospitals" / "hospital-0"
+    broken.mkdir(parents=True)
+    for site in find_sites(hospitals):
+        (broken.parent / site.name).symlink_to(site)
+    (broken / "site.yaml").write_text("name: hospital-0\ndicom: [secret-folder]\n")
+    metrics = run(broken.parent, tmp_path / "run", rounds=1)
+    assert list(metrics["sites"]) == ["hospital-1", "hospital-2", "hospital-3"]
+    assert set(metrics["not_admitted"].values()) == {"bad-data"}
+    written = "".join(path.read_text() for path in (tmp_path / "run").iterdir() if path.suffix != ".safetensors")
+    assert "secret-folder" not in written
+
+
+def test_a_site_of_one_class_is_said_to_have_no_auc(hospitals: Path, tmp_path: Path) -> None:
+    site = tmp_path / "one-class" / "hospital-1"
+    site.mkdir(parents=True)
+    source = find_sites(hospitals)[0]
+    rows = [row for row in csv.DictReader((source / "labels.csv").open()) if row["any"] == "0"]
+    with (site / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    settings = {"name": "hospital-1", "dicom": [str((source / "dicom").resolve())], "minimum_cohort": 1}
+    (site / "site.yaml").write_text(yaml.safe_dump(settings))
+    metrics = run(site, tmp_path / "run", rounds=1)
+    record = metrics["test"]["pooled"]["any"]
+    assert record["auc"] is None
+    assert "positive" in record["undefined"]
+    assert record["undefined"] in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_small_cohorts_give_no_histogram(hospitals: Path, tmp_path: Path) -> None:
+    site = tmp_path / "hospitals" / "hospital-1"
+    site.mkdir(parents=True)
+    source = find_sites(hospitals)[0]
+    table = (source / "labels.csv").read_text().replace("masks/", f"{source.resolve()}/masks/")
+    (site / "labels.csv").write_text(table)
+    settings = {"name": "hospital-1", "dicom": [str((source / "dicom").resolve())], "minimum_cohort": 10}
+    (site / "site.yaml").write_text(yaml.safe_dump(settings))
+    metrics = run(site.parent, tmp_path / "run", rounds=1)
+    assert metrics["test"]["sites"]["hospital-1"] == {"withheld": "below-minimum-cohort"}
+    assert metrics["test"]["pooled"]["any"]["studies"] == 0
+
+
+def test_the_central_run_sees_the_same_test_patients(hospitals: Path, tmp_path: Path) -> None:
+    run(hospitals, tmp_path / "run", rounds=1, data={"central": True})
+    central = json.loads((tmp_path / "run" / "baselines" / "central" / "run" / "metrics.json").read_text())
+    federated = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for kind in ("train-studies", "test-positive"):
+        assert central["sites"]["central"]["counts"][kind] == sum(
+            s["counts"][kind] for s in federated["sites"].values()
+        )
+
+
+def test_wrong_number_of_sites_is_said(hospitals: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds 3 site folders, not 7"):
+        run(hospitals, tmp_path / "run", data={"sites": 7})
+    with pytest.raises(DataError, match="patients cannot be dealt to 500 sites"):
+        run(hospitals, tmp_path / "run2", data={"sites": 500, "partition": "iid"})
+
+
+def _column(path: Path, name: str) -> list[str]:
+    with path.open(newline="") as file:
+        return [row[name] for row in csv.DictReader(file) if row[name]]

@@ -1,0 +1,129 @@
+"""The three commands as their users type them, with a mistake or two."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+COMMANDS = {
+    ("bloodnet-simulate",): ("run", "phantom", "reproduce"),
+    ("bloodnet-simulate", "run"): ("--dataset", "--strategy", "--config", "--json"),
+    ("bloodnet-simulate", "phantom"): ("--hospitals", "--studies"),
+    ("bloodnet-simulate", "reproduce"): ("cq500-table",),
+    ("bloodnet-simulate", "reproduce", "cq500-table"): ("--data", "--sites"),
+    ("bloodnet-client",): ("index",),
+    ("bloodnet-client", "index"): ("--json",),
+    ("bloodnet-server",): ("report",),
+    ("bloodnet-server", "report"): ("RUN",),
+}
+
+
+def call(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [str(BIN / str(words[0])), *map(str, words[1:])]
+    wide = {**os.environ, "COLUMNS": "100", "TERM": "dumb"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=wide, timeout=120)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_reads_well(words: tuple[str, ...]) -> None:
+    shown = call(*words, "--help")
+    assert shown.returncode == 0
+    assert all(expected in shown.stdout for expected in COMMANDS[words])
+
+
+def test_every_command_is_installed() -> None:
+    ours = {entry.name: entry.load() for entry in entry_points(group="console_scripts") if "bloodnet" in entry.name}
+    assert set(ours) == {words[0] for words in COMMANDS}
+    assert all(callable(function) for function in ours.values())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, simulation.cli, client.cli, server.cli;"
+        "print([name for name in ('torch', 'flwr', 'pydicom', 'sklearn', 'matplotlib') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("run", "--dataset", "folder"), "give --dataset folder --data DIR"),
+        (("run", "--dataset", "nifti"), "data.dataset"),
+        (("run", "--strategy", "fedavgg"), "choose one of fedavg, fedprox"),
+        (("run", "--preset", "huge"), "choose one of tiny, base"),
+        (("run", "--rounds", "0"), "rounds"),
+        (("run", "--dataset", "folder", "--data", "nowhere"), "neither a site folder nor a folder of such"),
+        (("run", "--config", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
+        (("reproduce", "cq500-table", "--data", "nowhere"), "reads.csv"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_leaves_nothing(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    shown = call("bloodnet-simulate", *words, cwd=tmp_path)
+    assert shown.returncode == 2
+    assert sentence in shown.stderr
+    assert shown.stderr.startswith("error: ")
+    assert len(shown.stderr.strip().splitlines()) == 1
+    assert shown.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_setting_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("rouns: 3\n")
+    shown = call("bloodnet-simulate", "run", "--config", "run.yaml", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (2, "error: rouns: unknown setting; did you mean rounds?\n")
+
+
+def test_a_file_that_is_no_yaml_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("rounds: 3\nseed: [1\n")
+    shown = call("bloodnet-simulate", "run", "--config", "run.yaml", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "run.yaml: is not YAML (line 3)" in shown.stderr
+
+
+def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    shown = call("bloodnet-simulate", "run", "--round", "3", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "--rounds" in shown.stderr
+
+
+def test_an_existing_run_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.yaml").write_text("mine")
+    shown = call("bloodnet-simulate", "run", "--out", "old", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "old: holds a run already" in shown.stderr
+    assert (tmp_path / "old" / "config.yaml").read_text() == "mine"
+
+
+def test_a_report_of_nothing_names_the_folder(tmp_path: Path) -> None:
+    shown = call("bloodnet-server", "report", tmp_path)
+    assert shown.returncode == 2
+    assert str(tmp_path) in shown.stderr
+
+
+def test_index_says_counts_that_are_fit_to_send(tmp_path: Path) -> None:
+    folder = tmp_path / "phantoms"
+    shown = call(
+        "bloodnet-simulate", "phantom", folder, "--hospitals", "1", "--studies", "6", "--slices", "8", "--matrix", "64"
+    )
+    assert shown.returncode == 0, shown.stderr
+    site = folder / "hospital-1"
+    shown = call("bloodnet-client", "index", site, "--json")
+    counts = json.loads(shown.stdout)
+    assert counts["counts"]["train-studies"] > 0
+    assert "dcm" not in shown.stdout
+    shown = call("bloodnet-client", "index", site)
+    assert "all 6 studies are used" in shown.stdout
+
+
+def test_index_of_nothing(tmp_path: Path) -> None:
+    shown = call("bloodnet-client", "index", tmp_path)
+    assert shown.returncode == 2
+    assert "site.yaml" in shown.stderr
