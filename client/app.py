@@ -6,7 +6,7 @@ What leaves is what `strategies.records` can hold. An error leaves as its code; 
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.training import Schedule, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import SPLITS, SiteData, Split, load_site, prepare
+from client.preview import refresh_preview
 from client.state import SiteState
 from strategies import records
 from strategies.records import RoundPlan, SiteEvaluation, SiteInfo, Update
@@ -65,6 +66,7 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
 @app.query("roll_call")
 @answering
 def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
+    refresh_preview(data)
     info = SiteInfo(data.site.settings.name, version("bloodnet-federation"), data.counts(), data.ledger_counts())
     return records.pack_site_info(info)
 
@@ -125,7 +127,7 @@ def evaluate_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, split
     return SiteEvaluation(histograms, float(sum(drawn)), len(drawn))
 
 
-def site_folder(node_config: dict[str, str | int | float | bool], environment: os._Environ[str]) -> Path:
+def site_folder(node_config: Mapping[str, str | int | float | bool], environment: Mapping[str, str]) -> Path:
     """Where this node's site folder lies; only the node's own machine can say so, never the coordinator."""
     if SITE_FOLDER in node_config:
         return Path(str(node_config[SITE_FOLDER]))

@@ -36,8 +36,8 @@ def index(
     from rich.progress import Progress
 
     from bloodnet_model.settings import model_settings
-    from client.dataset import load_site, prepare
-    from client.ledger import Ledger
+    from client.dataset import SPLITS, load_site, prepare
+    from client.preview import refresh_preview
 
     site = load_site(folder)
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -50,8 +50,9 @@ def index(
     if as_json:
         print(json.dumps({"counts": data.counts(), "ledger": data.ledger_counts()}))
         return
-    for split in ("train", "validation", "test"):
-        counts = data.counts()
+    counts = data.counts()
+    for split in SPLITS:
         print(f"{split:<11}{counts[f'{split}-studies']:>6} studies, {counts[f'{split}-positive']} positive")
-    print(Ledger.read(site.ledger, site.folder).summary())
+    refresh_preview(data)
+    print(data.ledger().summary())
     print(f"ledger      {site.ledger}\npictures    {site.preview}")

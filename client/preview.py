@@ -19,6 +19,15 @@ SLICES: Final = 8
 _VERDICT: Final = {1: "positive", 0: "negative", -1: "unlabelled"}
 
 
+def refresh_preview(data: SiteData) -> None:
+    """Write the contact sheet where there is none, or one of data that has been prepared anew since."""
+    site = data.site
+    if site.settings.members:  # each has its own
+        return
+    if not site.preview.exists() or site.preview.stat().st_mtime < site.ledger.stat().st_mtime:
+        write_preview(data)
+
+
 def write_preview(data: SiteData) -> Path:
     """Write `preview.png` into the site's cache and return its path; it names no patient and stays at the site.
 

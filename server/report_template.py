@@ -24,7 +24,7 @@ h1 { font-size: clamp(1.5rem, 4.2vw, 2.5rem); line-height: 1.15; letter-spacing:
   text-wrap: balance; overflow-wrap: anywhere; }
 h1 strong { color: var(--pooled); white-space: nowrap; }
 h2 { font-size: 1.0625rem; margin: 0 0 4px; }
-p { margin: 0 0 8px; max-width: 75ch; }
+p { margin: 0 0 8px; max-width: 75ch; text-wrap: pretty; }
 .lead { font-size: 1.0625rem; }
 .note { color: var(--muted); font-size: .875rem; }
 .banner { background: var(--warn-page); color: var(--warn); border-left: 4px solid var(--warn); padding: 10px 14px;
@@ -48,7 +48,10 @@ th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid var(--li
 th:first-child, td.text, th.text { text-align: left; }
 th { font-weight: 600; }
 thead th { color: var(--muted); font-weight: 500; font-size: .8125rem; vertical-align: bottom; }
-tbody th { overflow-wrap: anywhere; }
+tbody th { overflow-wrap: break-word; min-width: 6.2em; max-width: 18em; }
+caption span { display: inline-block; max-width: min(75ch, 100vw - 64px); }
+.rounds tbody th { min-width: 0; }
+.why { min-width: 9em; }
 tr:last-child > *, th[rowspan] { border-bottom: 0; }
 .group + .group > tr:first-child > * { border-top: 1px solid var(--line); }
 .group td { border-bottom: 0; padding-top: 3px; padding-bottom: 3px; }
@@ -83,11 +86,11 @@ pre { overflow-x: auto; font-size: .8125rem; line-height: 1.45; margin: 12px 0 0
 _MACROS: Final = """
 {% macro auc(record) %}
 {% if record.auc is none %}
-<td class="text undefined">{{ record.undefined }}</td>
+<td class="text why undefined">{{ record.undefined }}</td>
 {% elif record.auc_low is none %}
 <td class="text">{{ record.auc | figure(3) }} <span class="undefined">{{ record.undefined }}</span></td>
 {% else %}
-<td class="text"><span class="ci">{{ record.auc | figure(3) }} ({{ record | interval(3) }})</span></td>
+<td class="text">{{ record.auc | figure(3) }} <span class="ci">({{ record | interval(3) }})</span></td>
 {% endif %}
 {% endmacro %}
 {% macro reasons(counts) %}
@@ -161,13 +164,12 @@ _SCORES: Final = """
 {% if shown %}
 <section class="card">
 <h2>All six classes</h2>
-<div class="scroll"><table class="names">
-<caption>{{ shown.split | capitalize }} patients of all hospitals, pooled.
+<div class="scroll" tabindex="0"><table class="names">
+<caption><span>{{ shown.split | capitalize }} patients of all hospitals, pooled.
 {% if shown.evaluation.dice is not none %}
 Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
-{% endif %}
-</caption>
-<thead><tr><th scope="col">class</th><th scope="col">positive</th><th scope="col" class="text">AUC (95 % CI)</th>
+{% endif %}</span></caption>
+<thead><tr><th scope="col">class</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">positive</th>
 {% for name in metrics.baselines %}
 <th scope="col">{{ name | in_words }}</th>
 {% endfor %}
@@ -175,7 +177,7 @@ Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
 <tbody>
 {% for key, name in classes %}
 {% set record = shown.evaluation.pooled[key] %}
-<tr><th scope="row">{{ name }}</th><td>{{ record.positives | thousands }}</td>{{ auc(record) }}
+<tr><th scope="row">{{ name }}</th>{{ auc(record) }}<td>{{ record.positives | thousands }}</td>
 {% for baseline in metrics.baselines.values() %}
 {% set theirs = baseline.test.pooled[key].auc %}
 <td>{{ "–" if theirs is none else theirs | figure(3) }}</td>
@@ -188,26 +190,26 @@ Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
 </div>
 <section class="card wide">
 <h2>Hospitals</h2>
-<div class="scroll"><table>
-<caption>Any hemorrhage, {{ shown.split if shown else "validation" }} patients; how many studies each hospital trained
-on, and how its rounds went.</caption>
-<thead><tr><th scope="col">hospital</th><th scope="col">trained on</th><th scope="col">studies</th>
-<th scope="col">positive</th><th scope="col" class="text">AUC (95 % CI)</th>
-<th scope="col" class="text">took part in</th></tr></thead>
+<div class="scroll" tabindex="0"><table>
+<caption><span>Any hemorrhage, {{ shown.split if shown else "validation" }} patients; how many studies each hospital
+trained on, and how its rounds went.</span></caption>
+<thead><tr><th scope="col">hospital</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">studies</th>
+<th scope="col">positive</th><th scope="col">trained on</th><th scope="col" class="text">took part in</th></tr></thead>
 <tbody>
 {% for row in site_rows %}
-<tr><th scope="row">{{ row.name }}</th><td>{{ row.trained | thousands }}</td>
+<tr><th scope="row">{{ row.name }}</th>
 {% if row.record %}
-<td>{{ row.record.studies | thousands }}</td><td>{{ row.record.positives | thousands }}</td>{{ auc(row.record) }}
+{{ auc(row.record) }}<td>{{ row.record.studies | thousands }}</td><td>{{ row.record.positives | thousands }}</td>
 {% else %}
-<td>–</td><td>–</td><td class="text undefined">{{ row.reason }}</td>
+<td class="text why undefined">{{ row.reason }}</td><td>–</td><td>–</td>
 {% endif %}
-<td class="text{{ "" if row.well else " bad" }}">{{ row.status }}</td></tr>
+<td>{{ row.trained | thousands }}</td>
+<td class="text why{{ "" if row.well else " bad" }}">{{ row.status }}</td></tr>
 {% endfor %}
 {% if shown %}
-<tr class="pooled"><th scope="row">All patients</th><td>{{ site_rows | sum(attribute="trained") | thousands }}</td>
-<td>{{ shown.record.studies | thousands }}</td><td>{{ shown.record.positives | thousands }}</td>{{ auc(shown.record) }}
-<td></td></tr>
+<tr class="pooled"><th scope="row">All patients</th>{{ auc(shown.record) }}
+<td>{{ shown.record.studies | thousands }}</td><td>{{ shown.record.positives | thousands }}</td>
+<td>{{ site_rows | sum(attribute="trained") | thousands }}</td><td></td></tr>
 {% endif %}
 </tbody></table></div>
 {% if metrics.not_admitted %}
@@ -228,8 +230,8 @@ _LEDGER: Final = """
 {{ ", " if not loop.first }}<strong>{{ used | thousands }} of {{ found | thousands }} {{ plural }}</strong>
 {%- endfor %}
  are used. Every other one has its reason below; which one it is, only the hospital's own ledger says.</p>
-<div class="scroll"><table>
-<caption>Data ledger: what became of everything found at each hospital.</caption>
+<div class="scroll" tabindex="0"><table>
+<caption><span>Data ledger: what became of everything found at each hospital.</span></caption>
 <thead><tr><th scope="col">hospital</th><th scope="col" class="text">kind</th><th scope="col">found</th>
 <th scope="col">used</th><th scope="col" class="text">skipped by a rule</th>
 <th scope="col" class="text">quarantined as faulty</th>
@@ -242,8 +244,8 @@ _LEDGER: Final = """
 <th scope="rowgroup" rowspan="{{ rows | length }}">{{ site }}</th>
 {% endif %}
 <td class="text">{{ row.kind }}</td><td>{{ row.found | thousands }}</td><td>{{ row.used | thousands }}</td>
-<td class="text">{{ reasons(row.skipped) }}</td><td class="text bad">{{ reasons(row.quarantined) }}</td>
-<td class="text">{{ reasons(row.remarks) }}</td></tr>
+<td class="text why">{{ reasons(row.skipped) }}</td><td class="text why bad">{{ reasons(row.quarantined) }}</td>
+<td class="text why">{{ reasons(row.remarks) }}</td></tr>
 {% endfor %}
 </tbody>
 {% endfor %}
@@ -258,21 +260,20 @@ _ROUNDS: Final = """
 <section class="card wide">
 <h2>Rounds</h2>
 {% if metrics.rounds %}
-<div class="scroll"><table>
-<caption>Loss is the mean over the round's local steps; the AUC is that of all validation patients.</caption>
-<thead><tr><th scope="col">round</th><th scope="col">hospitals</th><th scope="col">seconds</th>
-<th scope="col">loss</th><th scope="col">Dice</th><th scope="col" class="text">AUC (95 % CI)</th>
+<div class="scroll" tabindex="0"><table class="rounds">
+<caption><span>The AUC is that of all validation patients; loss is the mean of the round's local steps.</span></caption>
+<thead><tr><th scope="col">round</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">Dice</th>
+<th scope="col">loss</th><th scope="col">seconds</th><th scope="col">hospitals</th>
 <th scope="col" class="text">lost this round</th></tr></thead>
 <tbody>
 {% for entry in metrics.rounds %}
 {% set lost = entry.sites.items() | rejectattr("1.status", "equalto", "ok") | list %}
 <tr><th scope="row">{{ entry.round }}</th>
-<td>{{ entry.sites | length - lost | length }} of {{ entry.sites | length }}</td>
-<td>{{ "{:,.1f}".format(entry.seconds) }}</td>
+{{ auc(entry.validation.any_hemorrhage) }}<td>{{ "–" if entry.dice is none else entry.dice | figure }}</td>
 <td>{{ "–" if entry.train_loss is none else "{:.3f}".format(entry.train_loss) }}</td>
-<td>{{ "–" if entry.dice is none else entry.dice | figure }}</td>
-{{ auc(entry.validation.any_hemorrhage) }}
-<td class="text bad">
+<td>{{ "{:,.1f}".format(entry.seconds) }}</td>
+<td>{{ entry.sites | length - lost | length }} of {{ entry.sites | length }}</td>
+<td class="text why bad">
 {% for name, site in lost %}
 {{ ", " if not loop.first }}{{ name }}: {{ (site.reason or site.status) | in_words }}
 {%- endfor %}

@@ -126,8 +126,9 @@ class Scene:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, head: Head, stack: SliceStack) -> "Scene":
-        grid = stack.field_grid()
-        return cls(head, draw_pose(rng), stack, Textures.of(head, grid), grid.draw(rng, 9))
+        """Takes the same from `rng` whatever the stack, so that a seed has the same bleedings at every resolution."""
+        grid, roughness = stack.field_grid(), np.random.default_rng(rng.integers(2**62))
+        return cls(head, draw_pose(rng), stack, Textures.of(head, grid), grid.draw(roughness, 9))
 
     def render(self, lesions: tuple[Lesion, ...]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """True HU and voxel classes of the stack's crop: (slices, rows, columns) each."""

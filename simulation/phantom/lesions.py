@@ -15,6 +15,7 @@ from simulation.phantom.fields import Point
 
 _VOLUME_ML = (0.7, 110.0)
 _CAP_RADIUS_MM = 74.0  # of the sphere that stands for the inner table when a clot's thickness is worked out
+_CAP_LOSS = 1.5  # what is drawn for each ml that remains: the rest falls to the skull base and the falx
 
 
 @dataclass(frozen=True)
@@ -140,38 +141,38 @@ def _intraparenchymal_centre(rng: np.random.Generator) -> Point:
 
 
 def _epidural(rng: np.random.Generator, volume_ml: float, hu: float) -> Lesion:
-    return _extra_axial(rng, volume_ml, hu, False, half_angle_degrees=(17, 28), azimuth=1.2, thickness_mm=(5, 24))
+    half_angle, thinnest_mm = math.radians(rng.uniform(17, 28)), rng.uniform(5, 9)
+    thickness_mm, edge_cosine = _cap(volume_ml, half_angle, mean_share=0.50, limits_mm=(thinnest_mm, 24))
+    side = draw_side(rng)
+    return ExtraAxial(False, side, _draw_apex(rng, side, 1.2), edge_cosine, thickness_mm, hu)
 
 
 def _subdural(rng: np.random.Generator, volume_ml: float, hu: float) -> Lesion:
     if rng.random() < 0.12:
         hu = rng.uniform(38, 48)
-    return _extra_axial(rng, volume_ml, hu, True, half_angle_degrees=(38, 68), azimuth=1.1, thickness_mm=(3.5, 14))
-
-
-def _extra_axial(
-    rng: np.random.Generator,
-    volume_ml: float,
-    hu: float,
-    subdural: bool,
-    half_angle_degrees: tuple[float, float],
-    azimuth: float,
-    thickness_mm: tuple[float, float],
-) -> Lesion:
-    """A clot on a spherical cap, narrowed or widened until its thickness is one that occurs."""
+    half_angle, thinnest_mm = math.radians(rng.uniform(38, 68)), rng.uniform(4.5, 8)
+    thickness_mm, edge_cosine = _cap(volume_ml, half_angle, mean_share=0.62, limits_mm=(thinnest_mm, 14))
     side = draw_side(rng)
-    half_angle = math.radians(rng.uniform(*half_angle_degrees))
-    mean_share = 0.62 if subdural else 0.5  # of the greatest thickness
-    for _ in range(6):
-        area_mm2 = 2 * math.pi * _CAP_RADIUS_MM**2 * (1 - math.cos(half_angle))
-        thickest_mm = volume_ml * 1000 / (area_mm2 * mean_share)
-        if thickest_mm < thickness_mm[0]:
-            half_angle *= 0.82
-        elif thickest_mm > thickness_mm[1]:
-            half_angle *= 1.15
+    return ExtraAxial(True, side, _draw_apex(rng, side, 1.1), edge_cosine, thickness_mm, hu)
+
+
+def _cap(volume_ml: float, half_angle: float, mean_share: float, limits_mm: tuple[float, float]) -> tuple[float, float]:
+    """(greatest thickness, cosine of the half angle) of a clot on a spherical cap.
+
+    It covers `half_angle` (radians) unless it would be thinner or thicker than clots of its kind are, in which case
+    it covers less or more; `mean_share` is the mean thickness in units of the greatest.
+    """
+    sphere_mm3 = 2 * math.pi * _CAP_RADIUS_MM**2 * mean_share
+    volume_mm3 = volume_ml * 1000 * _CAP_LOSS
+    thickness_mm = volume_mm3 / (sphere_mm3 * (1 - math.cos(half_angle)))
+    thickness_mm = min(max(thickness_mm, limits_mm[0]), limits_mm[1])
+    return thickness_mm, 1 - volume_mm3 / (sphere_mm3 * thickness_mm)
+
+
+def _draw_apex(rng: np.random.Generator, side: int, azimuth: float) -> Point:
+    """Unit vector to the side, up to `azimuth` (radians) to the front or the back, and upwards if anything."""
     turn, rise = rng.uniform(-azimuth, azimuth), rng.uniform(-0.05, 0.75)
-    apex = (side * math.cos(turn) * math.cos(rise), math.sin(turn) * math.cos(rise), math.sin(rise))
-    return ExtraAxial(subdural, side, apex, math.cos(half_angle), thickest_mm, hu)
+    return side * math.cos(turn) * math.cos(rise), math.sin(turn) * math.cos(rise), math.sin(rise)
 
 
 def _intraventricular(rng: np.random.Generator, volume_ml: float, hu: float) -> Lesion:

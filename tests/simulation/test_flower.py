@@ -78,7 +78,8 @@ def test_two_rounds_in_flowers_own_simulation(flower: dict[str, str], tmp_path: 
 
 def _build(folder: Path) -> Path:
     """`flwr build` writes beside itself: run it in a folder of its own, on the project."""
-    env = os.environ | {"FLWR_HOME": str(folder / "home"), "FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_TELEMETRY_ENABLED": "0"}
+    quiet = {"FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_TELEMETRY_ENABLED": "0"}
+    env = os.environ | quiet | {"FLWR_HOME": str(folder / "home")}
     subprocess.run([BIN / "flwr", "build", "--app", ROOT], cwd=folder, env=env, check=True, capture_output=True)
     return next(folder.glob("*.fab"))
 

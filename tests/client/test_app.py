@@ -1,0 +1,112 @@
+"""The hospital's door: what it answers, and that nothing else gets out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.network import build_network
+from bloodnet_model.settings import ModelSettings, model_settings
+from bloodnet_model.weights import flat_weights
+from client.app import SITE_FOLDER, SITES_VARIABLE, app, site_folder
+from client.dataset import load_site
+from simulation.phantom import PhantomSettings, write_federation
+from strategies import records
+from strategies.records import RoundPlan
+
+
+@pytest.fixture(autouse=True)
+def _inside_a_task() -> None:
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "hospitals"
+    (site,) = write_federation(folder, PhantomSettings(hospitals=1, studies=10, slices=8, matrix=64), 1, lambda: None)
+    return site
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelSettings:
+    return model_settings("tiny", preprocessing={"rows": 32, "columns": 24, "spacing_mm": 7.0})
+
+
+def plan(model: ModelSettings, number: int = 1) -> RoundPlan:
+    return RoundPlan(run="r", seed=0, round=number, total_rounds=3, local_epochs=1, model=model)
+
+
+def ask(folder: Path, kind: str, content: RecordDict) -> RecordDict:
+    context = Context(1, 7, {SITE_FOLDER: str(folder)}, RecordDict(), {})
+    return app(Message(content, 7, kind), context).content
+
+
+def training(model: ModelSettings, number: int = 1) -> RecordDict:
+    weights = records.pack_weights(flat_weights(build_network(model, 0)))
+    return records.instruction(weights, records.pack_plan(plan(model, number)))
+
+
+def evaluation(model: ModelSettings, split: str) -> RecordDict:
+    weights = records.pack_weights(flat_weights(build_network(model, 0)))
+    return records.instruction(weights, records.evaluation_config(plan(model), split))
+
+
+def test_the_roll_call_says_name_and_counts(hospital: Path, model: ModelSettings) -> None:
+    info = records.unpack_site_info(ask(hospital, records.ROLL_CALL, records.question(records.pack_plan(plan(model)))))
+    assert info.name == "hospital-1"
+    assert sum(info.counts[f"{split}-studies"] for split in ("train", "validation", "test")) == 10
+    assert info.ledger["study-used"] == 10
+
+
+def test_a_round_trains_and_a_replayed_round_gives_the_same_bytes(hospital: Path, model: ModelSettings) -> None:
+    first = ask(hospital, "train", training(model, 1))
+    second = ask(hospital, "train", training(model, 2))
+    replayed = ask(hospital, "train", training(model, 2))
+    start = flat_weights(build_network(model, 0))
+    assert not np.array_equal(records.unpack_update(first).weights, start)
+    assert records.unpack_update(second).weights.tobytes() == records.unpack_update(replayed).weights.tobytes()
+    assert records.unpack_update(second).weights.tobytes() != records.unpack_update(first).weights.tobytes()
+
+
+def test_a_small_cohort_gives_a_code_and_no_count(hospital: Path, model: ModelSettings) -> None:
+    content = ask(hospital, "evaluate", evaluation(model, "test"))
+    assert records.status_code(content) == "below-minimum-cohort"
+    assert list(content) == ["status"]
+
+
+def test_an_unknown_split_is_refused(hospital: Path, model: ModelSettings) -> None:
+    assert records.status_code(ask(hospital, "evaluate", evaluation(model, "../secret"))) == "unknown-split"
+
+
+def test_an_errors_text_stays_at_the_site(
+    tmp_path: Path, model: ModelSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "site.yaml").write_text("name: a\ndicom: [patients-of-dr-mueller]\n")
+    content = ask(tmp_path, "train", training(model))
+    assert records.status_code(content) == "bad-data"
+    assert "mueller" not in str(content)
+    assert "patients-of-dr-mueller: there is no such folder" in caplog.text
+
+
+def test_an_unforeseen_error_is_a_code_too(hospital: Path, model: ModelSettings) -> None:
+    assert records.status_code(ask(hospital, "train", RecordDict())) == "internal-error"
+    broken = records.instruction(records.pack_weights(np.zeros(3, np.float32)), records.pack_plan(plan(model)))
+    assert records.status_code(ask(hospital, "train", broken)) == "bad-weights"
+
+
+def test_only_the_nodes_own_machine_names_the_site_folder(hospital: Path) -> None:
+    assert site_folder({SITE_FOLDER: str(hospital)}, {}) == hospital
+    assert site_folder({"partition-id": 0}, {SITES_VARIABLE: str(hospital.parent)}) == hospital
+    for config, environment in (({}, {}), ({"partition-id": 5}, {SITES_VARIABLE: str(hospital.parent)})):
+        with pytest.raises(DataError, match="knows no site folder"):
+            site_folder(config, environment)
+
+
+def test_a_site_of_members_holds_their_studies(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    (tmp_path / "site.yaml").write_text(f"name: group\nmembers: ['{hospital}', '{hospital}']\n")
+    assert load_site(tmp_path).settings.members
+    info = records.unpack_site_info(ask(tmp_path, records.ROLL_CALL, records.question(records.pack_plan(plan(model)))))
+    assert sum(info.counts[f"{split}-studies"] for split in ("train", "validation", "test")) == 20
