@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from client.dataset import load_site, prepare
 from rich.console import Console
 
 from bloodnet_model.network import build_network
 from bloodnet_model.training import OptimizerState, Schedule, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
+from client.dataset import load_site, prepare
 from server.run_folder import read_metrics
 from server.settings import RunSettings
 from simulation.federation import hospitals, run_local
 from simulation.settings import simulation_settings
+from strategies.aggregation import weighted_mean
 
 _SETTINGS = {"rounds": 4, "local_epochs": 2, "data": {"studies": 40, "central": False}}
 
@@ -62,5 +63,5 @@ def _bare_loop(settings: RunSettings, sites: list[Path]) -> float:
             rng = np.random.default_rng([number, i])
             states[i] = train_round(network, studies, settings.model, schedule, rng, states[i]).optimizer_state
             updates.append(flat_weights(network))
-        weights = np.mean(updates, 0, dtype=np.float64).astype(np.float32)
+        weights = weighted_mean(updates, [1.0] * len(updates))
     return time.perf_counter() - started

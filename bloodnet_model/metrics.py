@@ -4,9 +4,10 @@ A site counts its positives and negatives on fixed bins of the score. Merging si
 hospitals equals pooling patients: the AUC and DeLong's variance of the sum are exactly those of all binned
 scores, and how far binning can have moved the AUC has a bound (`ScoreHistogram.auc_error_bound`).
 
-The bins are evenly spaced in the logit of the score from -16 to 16, beyond which a float32 probability is next
-to 0 or 1; evenly spaced probabilities fail on the skewed scores of a rare finding. With the default 1,024 bins
-one bin is 1/32 logit wide, so scores printed with two decimals never share one.
+The bins are spaced on the logit of the score, from -16 to 16, beyond which a float32 probability is next to 0 or 1.
+They are even in asinh(logit / 0.5): 1/246 logit wide around 0, where a network that has learned little crowds its
+scores, and 0.8 % of the logit far out, where a rare finding has them. On simulated scores 1,024 such bins moved the
+AUC of a crowded network by 6e-4, as many equally wide bins by 2e-2; once trained, both stay below 2e-4.
 
 A figure that does not exist for the data raises `UndefinedMetric`; it is never 0, 0.5 or NaN.
 """
@@ -24,6 +25,7 @@ from bloodnet_model.labels import UNKNOWN
 
 BINS: Final = 1024
 LOGIT_LIMIT: Final = 16.0
+LOGIT_KNEE: Final = 0.5
 
 
 def bin_edges(bins: int = BINS) -> NDArray[np.float64]:
@@ -36,7 +38,7 @@ def bin_edges(bins: int = BINS) -> NDArray[np.float64]:
 
 
 def bin_midpoints(bins: int = BINS) -> NDArray[np.float64]:
-    """One score (bins,) that stands for each bin: its middle on the logit scale."""
+    """One score (bins,) that stands for each bin: the middle of it on the scale on which bins are even."""
     return _score_at(np.arange(bins) + 0.5, bins)
 
 
@@ -48,7 +50,8 @@ def bin_index(scores: ArrayLike, bins: int = BINS) -> NDArray[np.int64]:
 
 def _score_at(position: ArrayLike, bins: int) -> NDArray[np.float64]:
     """Score at `position`, counted in bins from the lowest edge."""
-    logit = np.asarray(position, dtype=np.float64) * (2 * LOGIT_LIMIT / bins) - LOGIT_LIMIT
+    even = 2 * np.asarray(position, dtype=np.float64) / bins - 1  # -1 to 1
+    logit = LOGIT_KNEE * np.sinh(even * math.asinh(LOGIT_LIMIT / LOGIT_KNEE))
     return np.asarray(1.0 / (1.0 + np.exp(-logit)))
 
 

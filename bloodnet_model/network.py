@@ -143,7 +143,8 @@ class LogSumExpHead(nn.Module):
         super().__init__()
 
     def forward(self, features: Tensor, slice_logits: Tensor) -> Tensor:
-        return torch.logsumexp(slice_logits, 1) - 0.5 * math.log(slice_logits.shape[1])
+        largest: Tensor = torch.logsumexp(slice_logits, 1)
+        return largest - 0.5 * math.log(slice_logits.shape[1])
 
 
 class GruAttentionHead(nn.Module):
@@ -158,7 +159,8 @@ class GruAttentionHead(nn.Module):
     def forward(self, features: Tensor, slice_logits: Tensor) -> Tensor:
         states, _ = self.gru(features)  # (studies, slices, 2 * state)
         share = torch.softmax(self.attention(states), 1)  # (studies, slices, 6)
-        return (share * (self.classify(states) + slice_logits)).sum(1)
+        study_logits: Tensor = (share * (self.classify(states) + slice_logits)).sum(1)
+        return study_logits
 
 
 _STUDY_HEADS = {"log-sum-exp": LogSumExpHead, "gru-attention": GruAttentionHead}

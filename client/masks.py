@@ -93,14 +93,11 @@ def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         raise UnusableMask("mask-missing", f"{path.name}: there is no such file") from None
     except Exception as error:  # nibabel, gzip and zlib each raise their own
         raise UnusableMask("mask-unreadable", f"{path.name}: {type(error).__name__}") from None
-    values = (
-        values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
-    )
-    if values.ndim != 3:
+    if values.ndim < 3 or values.size != np.prod(values.shape[:3]):  # a fourth axis of length 1 is common
         raise UnusableMask("mask-size", f"{path.name}: has {values.ndim} axes, not 3")
     if not np.isin(values, np.arange(len(CLASSES))).all():
         raise UnusableMask("mask-values", f"{path.name}: holds other values than 0 to {len(CLASSES) - 1}")
-    return values.astype(np.uint8), affine
+    return values.reshape(values.shape[:3]).astype(np.uint8), affine
 
 
 def _aligned(

@@ -16,7 +16,7 @@ from server import run_folder
 from server.console import RoundsBar, round_sentence
 from server.evaluation import PooledEvaluation
 from server.report import render_report
-from server.rounds import RoundResult, evaluate, round_plan, run_rounds
+from server.rounds import Federation, RoundResult, evaluate, round_plan, run_rounds
 from server.settings import RunSettings, from_run_config
 from server.sites import Sites, roll_call
 from strategies.registry import make_strategy
@@ -44,7 +44,8 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
         plan = round_plan(settings, run, 0)
         sites = roll_call(grid, plan, settings.deadline_s, settings.minimum_sites, bar.answer)
         metrics = _metrics_before(settings, sites, len(weights), out.name)
-        for result in run_rounds(grid, strategy, settings, sites, weights, run, bar):
+        federation = Federation(grid, strategy, settings, sites, bar, run)
+        for result in run_rounds(federation, weights):
             weights = result.weights
             set_flat_weights(network, weights)
             line = _round_line(result, sites)
@@ -58,7 +59,7 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
             _write_report(out, metrics)
             bar.done(result.number, round_sentence(line, settings.rounds))
         last = round_plan(settings, run, settings.rounds)
-        test = evaluate(grid, strategy, settings, sites, weights, last, "test", bar)
+        test = evaluate(federation, weights, last, "test")
     metrics["test"] = test.as_metrics()
     _write_report(out, metrics)
 

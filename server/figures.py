@@ -69,9 +69,10 @@ class RocCurve:
     fpr: NDArray[np.float64]
     tpr: NDArray[np.float64]
 
-    def sensitivity_at(self, specificity: float) -> float:
-        """Highest sensitivity of a threshold with at least this specificity."""
-        return float(self.tpr[self.fpr <= 1 - specificity + 1e-12].max())
+    def point_at(self, specificity: float) -> tuple[float, float]:
+        """Both rates at the threshold of highest sensitivity among those with at least this specificity."""
+        place = int(np.flatnonzero(self.fpr <= 1 - specificity + 1e-12)[-1])
+        return float(self.fpr[place]), float(self.tpr[place])
 
 
 def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) -> str:
@@ -126,34 +127,26 @@ def roc_plot(curves: Sequence[RocCurve], description: str) -> str:
         axes.set_ylim(0, 1.02)
         axes.axvspan(0, 0.1, color=POOLED, alpha=0.09, linewidth=0)
         axes.plot([0, 1], [0, 1], color=LINE, linewidth=0.8)
-        axes.text(0.62, 0.56, "chance", color=MUTED, fontsize=8)
-        for curve, colour in reversed(list(zip(curves, [POOLED, *[SITE] * len(curves)], strict=False))):
-            width = 2.0 if colour == POOLED else 1.1
-            axes.plot(curve.fpr, curve.tpr, color=colour, linewidth=width, solid_joinstyle="round")
+        axes.text(0.72, 0.66, "chance", color=MUTED, fontsize=8)
         axes.text(0.115, 0.03, "shaded: specificity of 90 % or more", color=MUTED, fontsize=8)
-        for place, (curve, colour) in enumerate(zip(curves, [POOLED, *[SITE] * len(curves)], strict=False)):
-            axes.text(
-                0.97,
-                0.30 - 0.075 * place,
-                curve.name,
-                ha="right",
-                color=colour,
-                fontweight="bold" if not place else None,
-            )
-        at_90 = curves[0].sensitivity_at(0.9)
-        axes.plot([0.1], [at_90], marker="o", markersize=6, color=POOLED, clip_on=False)
-        below = at_90 > 0.5
-        axes.annotate(
-            f"sensitivity {figure(at_90)}\nat 90 % specificity",
-            (0.1, at_90),
-            xytext=(10, -10 if below else 10),
-            textcoords="offset points",
-            va="top" if below else "bottom",
-            fontsize=8.5,
-        )
+        for place, curve in reversed(list(enumerate(curves))):
+            colour, width, weight = (SITE, 1.1, "normal") if place else (POOLED, 2.0, "bold")
+            axes.plot(curve.fpr, curve.tpr, color=colour, linewidth=width, solid_joinstyle="round")
+            axes.text(0.97, 0.30 - 0.075 * place, curve.name, ha="right", color=colour, fontweight=weight)
+        _operating_point(axes, *curves[0].point_at(0.9))
         axes.set_xlabel("false positive rate (1 − specificity)")
         axes.set_ylabel("sensitivity")
         return _svg(drawing, description)
+
+
+def _operating_point(axes: Axes, fpr: float, tpr: float) -> None:
+    """The most sensitive threshold within the shaded region, said in words beside the region."""
+    axes.plot([fpr], [tpr], marker="o", markersize=6, color=POOLED, clip_on=False)
+    text = f"sensitivity {figure(tpr)} at\n{figure(1 - fpr)} specificity"
+    if tpr > 0.25:  # beneath the curve, where there is room
+        axes.text(0.125, tpr - 0.04, text, va="top", fontsize=8.5)
+    else:
+        axes.text(0.125, 0.08, text, va="bottom", fontsize=8.5)
 
 
 def learning_curve(rounds: Sequence[Round], total: int, description: str) -> str:
@@ -236,15 +229,15 @@ def _svg(drawing: Figure, description: str) -> str:
     for axes in drawing.axes:
         axes.patch.set_alpha(0)
     file = io.StringIO()
-    drawing.savefig(file, format="svg", metadata={"Date": None})
+    drawing.savefig(file, format="svg")
     text = file.getvalue()
-    view = re.search(r'viewBox="([^"]+)"', text)
-    assert view is not None
     body = text[text.index(">", text.index("<svg")) + 1 :]
+    # The metadata hold the date, and matplotlib's own style would apply to the whole page.
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
     body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
     for colour, variable in _VARIABLES.items():
         body = body.replace(colour, f"var(--{variable})")
     body = body.replace("'DejaVu Sans'", "var(--font)")
-    return f'<svg viewBox="{view[1]}" role="img" aria-label="{escape(description)}">{body}'
+    width_pt, height_pt = 72 * drawing.get_size_inches()
+    return f'<svg viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}">{body}'

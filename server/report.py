@@ -1,7 +1,7 @@
 """The run's report: one HTML file that needs nothing else, written anew after every round."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +14,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
+from server.data_use import ledger_rows, ledger_totals
 from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, roc_plot
 from server.report_template import TEMPLATE
 from server.run_folder import CONFIG, REPORT
@@ -21,40 +22,6 @@ from server.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteSc
 from server.wording import figure, in_words, interval, why_undefined
 
 ANY: Final = CLASSES[0]
-
-REMARKS: Final = frozenset(
-    {
-        "by-instance-number",
-        "mask-missing",
-        "mask-unreadable",
-        "mask-values",
-        "mask-size",
-        "mask-geometry",
-        "mask-contradicts",
-    }
-)
-"""Reason codes of a site's ledger that go with an item which is used all the same."""
-
-FAULTS: Final = frozenset(
-    {
-        "missing-file",
-        "unreadable",
-        "bad-header",
-        "no-pixels",
-        "multi-frame",
-        "not-greyscale",
-        "no-rescale",
-        "no-spacing",
-        "no-orientation",
-        "no-position",
-        "undecodable",
-        "truncated",
-        "wrong-shape",
-    }
-)
-"""Reason codes of items that are quarantined as faulty; any other code is a rule by which an item is skipped."""
-
-_KINDS: Final = {"study": "studies", "series": "series", "file": "files", "label": "label rows"}
 
 
 def render_report(run_folder: Path) -> Path:
@@ -85,8 +52,8 @@ def report_html(metrics: RunMetrics, settings: str) -> str:
         shown=shown,
         classes=[(name, "any hemorrhage" if name == ANY else name) for name in CLASSES],
         site_rows=[_site_row(metrics, shown, name) for name in metrics.sites],
-        ledger=list(_ledger(metrics)),
-        totals=_ledger_totals(metrics),
+        ledger=list(ledger_rows(metrics)),
+        totals=ledger_totals(metrics),
         **_figures(metrics, shown),
     )
 
@@ -101,6 +68,11 @@ class Shown:
     @property
     def record(self) -> AucRecord:
         return self.evaluation.any_hemorrhage
+
+    @property
+    def coarse(self) -> bool:
+        """Whether binning can show in the printed digits of the AUC, so that the reader must be told beside it."""
+        return (self.record.error_bound or 0) >= 0.01
 
     @property
     def hospitals(self) -> int:
@@ -198,46 +170,6 @@ def _site_record(scores: SiteScores | None) -> tuple[AucRecord | None, str]:
     return scores[ANY], ""
 
 
-@dataclass(frozen=True)
-class LedgerRow:
-    """What became of one kind of item at one site; each reason beside its count."""
-
-    site: str
-    kind: str
-    used: int
-    skipped: Mapping[str, int]
-    quarantined: Mapping[str, int]
-    remarks: Mapping[str, int]
-
-    @property
-    def found(self) -> int:
-        return self.used + sum(self.skipped.values()) + sum(self.quarantined.values())
-
-
-def _ledger(metrics: RunMetrics) -> Iterator[LedgerRow]:
-    for name, site in metrics.sites.items():
-        for kind, plural in _KINDS.items():
-            lines = {
-                key.removeprefix(f"{kind}-"): n for key, n in site.ledger.items() if n and key.startswith(f"{kind}-")
-            }
-            if lines:
-                remarks = {reason: n for reason, n in lines.items() if reason in REMARKS}
-                used = lines.pop("used", 0) + sum(remarks.values())
-                faults = {reason: n for reason, n in lines.items() if reason in FAULTS}
-                rules = {reason: n for reason, n in lines.items() if reason not in REMARKS | FAULTS}
-                yield LedgerRow(name, plural, used, rules, faults, remarks)
-
-
-def _ledger_totals(metrics: RunMetrics) -> list[tuple[str, int, int]]:
-    """(kind, used, found) over all sites."""
-    rows = list(_ledger(metrics))
-    return [
-        (plural, sum(row.used for row in rows if row.kind == plural), found)
-        for plural in _KINDS.values()
-        if (found := sum(row.found for row in rows if row.kind == plural))
-    ]
-
-
 def _figures(metrics: RunMetrics, shown: Shown | None) -> dict[str, Any]:
     """The SVG of each figure, or None where there is nothing to draw; the text beside the ROC."""
     return {
@@ -265,7 +197,7 @@ def _roc(metrics: RunMetrics) -> dict[str, Any]:
     ]
     if not curves or curves[0].name != "Federated":
         return {"roc": None, "sensitivity": {}}
-    sensitivity = {percent: curves[0].sensitivity_at(percent / 100) for percent in (90, 95)}
+    sensitivity = {percent: curves[0].point_at(percent / 100)[1] for percent in (90, 95)}
     return {"roc": Markup(roc_plot(curves, "Receiver operating characteristic.")), "sensitivity": sensitivity}
 
 

@@ -110,6 +110,10 @@ _TOP: Final = """
 {% for sentence in comparisons %}
 <p class="lead">{{ sentence }}</p>
 {% endfor %}
+{% if shown and shown.coarse %}
+<p class="note">The scores lie so close together that counting them on bins can have moved this AUC by up to
+{{ shown.record.error_bound | figure }}, true ties included.</p>
+{% endif %}
 <dl>
 <div><dt>Strategy</dt><dd>{{ metrics.run.strategy }}</dd></div>
 <div><dt>Rounds</dt><dd>{{ metrics.rounds | length }} of {{ metrics.run.rounds }}</dd></div>
@@ -148,8 +152,8 @@ patients.</figcaption>
 <h2>Sensitivity and specificity</h2>
 {{ roc }}
 <figcaption>All test patients. Sensitivity {% for percent, value in sensitivity.items() %}{{ " and " if not loop.first
-}}{{ value | figure }} at {{ percent }} % specificity{% endfor %}, read off this curve: a threshold for use has to be
-fixed on other patients.</figcaption>
+}}{{ value | figure }} at {{ percent }} % specificity or more{% endfor %}, read off this curve: a
+threshold for use has to be fixed on other patients.</figcaption>
 </figure>
 {% else %}
 <section class="card">

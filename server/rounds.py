@@ -5,7 +5,7 @@ order of the sites' names, so the result does not depend on who was faster.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError
 from server.evaluation import PooledEvaluation
-from server.exchange import exchange
+from server.exchange import Answers, exchange
 from server.settings import RunSettings
 from server.sites import Sites
 from strategies import records
@@ -52,40 +52,42 @@ class RoundResult:
         return sum(u.losses[0] * u.studies for _, u in sorted(self.updates.items())) / studies
 
 
-def run_rounds(
-    grid: Grid,
-    strategy: Strategy,
-    settings: RunSettings,
-    sites: Sites,
-    weights: NDArray[np.float32],
-    run: str,
-    progress: Progress,
-) -> Iterator[RoundResult]:
+@dataclass(frozen=True)
+class Federation:
+    """What all rounds of a run share. `run` names it to the sites, which keep their state under that name."""
+
+    grid: Grid
+    strategy: Strategy
+    settings: RunSettings
+    sites: Sites
+    progress: Progress
+    run: str
+
+    @property
+    def chosen(self) -> Grid:
+        """The grid as a strategy may see it: the nodes of this run alone, so that nobody else is sent anything."""
+        return cast(Grid, _OnlyThese(self.grid, self.sites.names))
+
+
+def run_rounds(federation: Federation, weights: NDArray[np.float32]) -> Iterator[RoundResult]:
     """Yield each round as it is done; raises RoundError where too few sites gave something usable."""
-    for number in range(1, settings.rounds + 1):
+    for number in range(1, federation.settings.rounds + 1):
         started = time.monotonic()
-        plan = round_plan(settings, run, number)
-        updates, refused, weights = train(grid, strategy, settings, sites, weights, plan, progress)
+        plan = round_plan(federation.settings, federation.run, number)
+        updates, refused, weights = train(federation, weights, plan)
         trained = time.monotonic()
-        validation = evaluate(grid, strategy, settings, sites, weights, plan, "validation", progress)
+        validation = evaluate(federation, weights, plan, "validation")
         ended = time.monotonic()
         yield RoundResult(number, weights, updates, refused, validation, ended - started, ended - trained)
 
 
 def train(
-    grid: Grid,
-    strategy: Strategy,
-    settings: RunSettings,
-    sites: Sites,
-    weights: NDArray[np.float32],
-    plan: RoundPlan,
-    progress: Progress,
+    federation: Federation, weights: NDArray[np.float32], plan: RoundPlan
 ) -> tuple[dict[str, Update], dict[str, str], NDArray[np.float32]]:
     """One round of training: usable updates and refusals by site, and the aggregated weights."""
-    chosen = _only_these(grid, sites.names)
-    messages = strategy.configure_train(plan.round, records.pack_weights(weights), records.pack_plan(plan), chosen)
-    progress.step("training", len(sites.names))
-    answers = exchange(grid, messages, sites.names, settings.deadline_s, progress.answer)
+    strategy, settings, sites = federation.strategy, federation.settings, federation.sites
+    config, arrays = records.pack_plan(plan), records.pack_weights(weights)
+    answers = _ask(federation, strategy.configure_train(plan.round, arrays, config, federation.chosen), "training")
     updates, accepted = {}, {}
     for site, reply in answers.replies.items():
         reason, update = _gate(reply, len(weights), sites.info[site].counts.get("train-studies", 0))
@@ -104,21 +106,11 @@ def train(
     return updates, answers.refused, records.unpack_weights(aggregated)
 
 
-def evaluate(
-    grid: Grid,
-    strategy: Strategy,
-    settings: RunSettings,
-    sites: Sites,
-    weights: NDArray[np.float32],
-    plan: RoundPlan,
-    split: str,
-    progress: Progress,
-) -> PooledEvaluation:
+def evaluate(federation: Federation, weights: NDArray[np.float32], plan: RoundPlan, split: str) -> PooledEvaluation:
     """Counts of every site on one of its splits. Pooled here, whatever the strategy would make of them."""
     config, arrays = records.evaluation_config(plan, split), records.pack_weights(weights)
-    messages = strategy.configure_evaluate(plan.round, arrays, config, _only_these(grid, sites.names))
-    progress.step(split, len(sites.names))
-    answers = exchange(grid, messages, sites.names, settings.deadline_s, progress.answer)
+    messages = federation.strategy.configure_evaluate(plan.round, arrays, config, federation.chosen)
+    answers = _ask(federation, messages, split)
     counted = {site: records.unpack_evaluation(reply.content) for site, reply in answers.replies.items()}
     return PooledEvaluation(counted, answers.refused)
 
@@ -144,12 +136,15 @@ def _gate(reply: Message, parameters: int, declared: int) -> tuple[str, Update |
     return (reason, None) if reason else ("", update)
 
 
-def _only_these(grid: Grid, nodes: Mapping[int, str]) -> Grid:
-    return cast(Grid, _OnlyThese(grid, nodes))
+def _ask(federation: Federation, messages: Iterable[Message], label: str) -> Answers:
+    """Exchange one step's messages, showing who has answered."""
+    names, progress = federation.sites.names, federation.progress
+    progress.step(label, len(names))
+    return exchange(federation.grid, messages, names, federation.settings.deadline_s, progress.answer)
 
 
 class _OnlyThese:
-    """The grid as a strategy may see it: the nodes of this run alone, so that nobody else is sent anything."""
+    """A grid that shows some of its nodes."""
 
     def __init__(self, grid: Grid, nodes: Mapping[int, str]) -> None:
         self._grid, self._nodes = grid, sorted(nodes)

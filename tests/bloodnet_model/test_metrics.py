@@ -127,6 +127,17 @@ def test_bins_keep_two_decimals_apart_and_hold_the_ends() -> None:
     assert len(set(bin_index(np.arange(101) / 100).tolist())) == 101
 
 
+@pytest.mark.parametrize(
+    ("middle", "spread", "prevalence"), [(0.3, 0.03, 0.5), (-3.0, 0.05, 0.03), (-1.0, 1.5, 0.5), (-4.0, 1.0, 0.02)]
+)
+def test_binning_hardly_moves_the_auc(middle: float, spread: float, prevalence: float) -> None:
+    """A network that has learned little crowds its scores; a rare finding has them far out."""
+    rng = np.random.default_rng(2)
+    labels = (rng.random(20_000) < prevalence).astype(int)
+    scores = 1 / (1 + np.exp(-rng.normal(middle + spread * labels, spread)))
+    assert abs(ScoreHistogram.from_scores(scores, labels).auc() - roc_auc_score(labels, scores)) < 0.01
+
+
 def test_unknown_labels_are_dropped() -> None:
     merged = ScoreHistogram.from_scores([0.2, 0.7, 0.9], np.array([0, -1, 1], np.int8))
     assert (merged.studies, merged.positive_count, merged.negative_count) == (2, 1, 1)

@@ -27,7 +27,7 @@ def trained(
 
 def test_same_seed_same_bytes_and_no_global_generator(small: ModelSettings, make_study: MakeStudy) -> None:
     studies = [make_study(i, positive=i % 2 == 0) for i in range(4)]
-    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[union-attr,call-overload,index]  # noqa: NPY002
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
     assert trained(studies, small)[0] == trained(studies, small)[0]
     assert torch.get_rng_state().equal(torch_before)
     assert (np.random.get_state()[1] == numpy_before).all()  # type: ignore[index]  # noqa: NPY002
@@ -58,11 +58,11 @@ def test_fedprox_gradient_is_that_of_the_squared_norm() -> None:
     weight = torch.randn(7, requires_grad=True)
     anchor, mu = torch.randn(7), 0.3
     (mu / 2 * (weight - anchor).square().sum()).backward()  # type: ignore[no-untyped-call]
-    expected = weight.grad.clone() if weight.grad is not None else None
-    weight.grad = None
+    expected, weight.grad = weight.grad, None
     add_proximal_gradient([weight], [anchor], mu)
     assert weight.grad is not None
-    assert torch.allclose(weight.grad, expected)  # type: ignore[arg-type]
+    assert expected is not None
+    assert torch.allclose(weight.grad, expected)
 
 
 def test_a_large_mu_holds_the_weights_near_the_start(small: ModelSettings, make_study: MakeStudy) -> None:

@@ -3,6 +3,7 @@
 import csv
 import os
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,30 @@ def test_a_mask_lands_where_the_blood_is(tmp_path: Path, small: ModelSettings) -
     assert_array_equal(study.slice_labels[:, 5], [0, 0, 0, 1, 1, 1, -1, 0, 0, 0])
 
 
+def test_a_mask_turns_with_its_slices(tmp_path: Path, small: ModelSettings) -> None:
+    """Slices stored from left to right and posterior to anterior, with a mask that lies as they would be displayed."""
+    site = write_site(tmp_path, ONE)
+    codes = np.zeros((10, 32, 28), np.uint8)
+    codes[3:6, 8:12, 14:20] = 5
+    write_mask(site / "m.nii.gz", codes.T)
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "subdural": 1, "mask": "m.nii.gz"}])
+    displayed = only_study(prepared(site, small))
+    for index, path in enumerate(sorted((site / "dicom" / "1").iterdir(), reverse=True)):
+        position, orientation = [78, 90, 5 * index], [-1, 0, 0, 0, -1, 0]
+        turned = head_hu()[index, ::-1, ::-1]
+        write_slice(path, turned, index=index, ImagePositionPatient=position, ImageOrientationPatient=orientation)
+    study = only_study(prepared(site, small))
+    assert_array_equal(study.windows, displayed.windows)
+    assert_array_equal(study.mask_bits, displayed.mask_bits)
+
+
+def test_labels_stay_with_their_slices_when_one_cannot_be_read(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    write_slice(site / "dicom" / "1" / "1-97.dcm", head_hu()[2], index=2, PixelData=b"\0" * 8)
+    write_labels(site / "labels.csv", [{"sop_instance_uid": uid(1, 1, k + 1), "any": int(k == 4)} for k in range(10)])
+    assert_array_equal(only_study(prepared(site, small)).slice_labels[:, 0], [0, 0, 0, 1, 0, 0, 0, 0, 0])
+
+
 def test_slice_rows_go_before_the_mask(tmp_path: Path, small: ModelSettings) -> None:
     site = write_site(tmp_path, ONE)
     codes = np.zeros((10, 32, 28), np.uint8)
@@ -214,6 +239,34 @@ def test_nothing_changed_nothing_rebuilt(tmp_path: Path, small: ModelSettings, m
     assert len(calls) == 4
     monkeypatch.setattr(client.dataset, "read_labels", None)
     prepared(site, small)
+
+
+def test_fresh_data_needs_no_writing(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE)
+    prepared(site, small)
+    (site / ".bloodnet" / "lock").unlink()
+    (site / ".bloodnet" / "lock").mkdir()  # stands for a cache that may only be read
+    assert prepared(site, small).counts()["train-studies"] == 1
+    os.utime(site / "labels.csv")
+    with pytest.raises(DataError, match=r"\.bloodnet: cannot be written"):
+        prepared(site, small)
+
+
+def test_two_at_once_build_once(tmp_path: Path, small: ModelSettings) -> None:
+    site = load_site(write_site(tmp_path, {1: 1, 2: 0}))
+    calls: list[int] = []
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(prepare, site, small.preprocessing, lambda done, _: calls.append(done)) for _ in "ab"]
+    assert runs[0].result() == runs[1].result()
+    assert calls == [1, 2]
+
+
+def test_a_mask_beside_the_labels_folder_stays_fresh(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, ONE, labels="tables/labels.csv")
+    (site / "tables").mkdir()
+    write_mask(site / "m.nii.gz", np.ones((28, 32, 10), np.uint8))
+    write_labels(site / "tables" / "labels.csv", [{"study_instance_uid": uid(1), "any": 1, "mask": "../m.nii.gz"}])
+    assert prepared(site, small).parts == prepared(site, small).parts
 
 
 def test_a_build_that_fails_leaves_the_data_before(tmp_path: Path, small: ModelSettings) -> None:

@@ -88,6 +88,7 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     assert reason_of(write_mask(path, stored + 7, affine), slices) == "mask-values"
     assert reason_of(write_mask(path, np.where(stored > 0, 0.5, 0.0), affine), slices) == "mask-values"
     assert reason_of(write_mask(path, stored[:, :-1], affine), slices) == "mask-size"
+    assert reason_of(write_mask(path, np.stack([stored, stored], axis=-1), affine), slices) == "mask-size"
     assert reason_of(write_mask(path, stored[:, :, :-1], affine), slices) == "mask-size"
     assert reason_of(write_mask(path, stored, affine + np.diag([0, 0, 0.6, 0])), slices) == "mask-geometry"
     shifted = affine.copy()
@@ -97,10 +98,22 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
     assert reason_of(write_mask(path, stored, affine), unplaced) == "mask-geometry"
 
 
+def test_a_mask_of_thicker_slices_is_another_grid(tmp_path: Path) -> None:
+    """Two slices of 0.8 mm to one of the mask: each lies near enough, but neither has a mask of its own."""
+    thin = [
+        make_header(index, rows=ROWS, columns=COLUMNS, spacing_mm=(2.0, 3.0), position_mm=(-10.0, 20.0, 0.8 * index))
+        for index in range(6)
+    ]
+    affine = affine_of(thin)
+    affine[:3, 2] *= 2
+    affine[2, 3] += 0.4
+    assert reason_of(write_mask(tmp_path / "m.nii", CODES.transpose(2, 1, 0), affine), thin) == "mask-geometry"
+
+
 def test_a_shift_within_the_tolerance_is_forgiven(tmp_path: Path) -> None:
     affine = affine_of(headers())
     affine[:3, 3] += 0.4
-    path = write_mask(tmp_path / "m.nii", CODES.transpose(2, 1, 0), affine)
+    path = write_mask(tmp_path / "m.nii", CODES.transpose(2, 1, 0)[..., None], affine)
     assert_array_equal(read_mask(path, headers(), UNKNOWN), bits(CODES))
 
 

@@ -109,7 +109,7 @@ def test_the_series_not_chosen_says_which_was() -> None:
 
 
 def test_a_study_is_skipped_for_the_reason_nearest_to_use() -> None:
-    selection = select(series(1, contrast_agent="X"), series(2, slices=2), series(3, image_type=("LOCALIZER",)))
+    selection = select(series(1, slices=2), series(2, contrast_agent="X"), series(3, image_type=("LOCALIZER",)))
     assert selection.reason == "contrast"
 
 

@@ -14,7 +14,8 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram, summary
 from client.ledger import REASONS, Entry
-from server.report import FAULTS, REMARKS, render_report
+from server.data_use import FAULTS, REMARKS
+from server.report import render_report
 from server.wording import figure
 
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3")
@@ -113,6 +114,13 @@ def test_the_point_stands_in_the_headline(tmp_path: Path) -> None:
     assert BANNER in text
 
 
+@pytest.mark.parametrize(("bound", "said"), [(0.004, False), (0.12, True)])
+def test_a_bound_that_shows_in_the_digits_stands_beside_the_auc(tmp_path: Path, bound: float, said: bool) -> None:
+    metrics = run_metrics()
+    metrics["test"]["pooled"]["any"]["error_bound"] = bound
+    assert ("can have moved this AUC by up to 0.12" in text_of(page(tmp_path, metrics))) is said
+
+
 def test_real_data_carry_no_banner(tmp_path: Path) -> None:
     metrics = run_metrics()
     metrics["run"]["data"] = "hospitals"
@@ -162,6 +170,13 @@ def test_before_the_test_set_is_evaluated(tmp_path: Path, rounds: int, figures: 
         assert "after round 1 of 3, 180 studies from 3 hospitals" in text
     else:
         assert "No round has been finished yet" in text
+
+
+def test_validation_so_far_is_that_of_the_last_round(tmp_path: Path) -> None:
+    metrics = run_metrics(rounds=2, test=False)
+    record = metrics["rounds"][1]["validation"]["pooled"]["any"]
+    said = f"{record['auc']:.2f} (95 % CI {record['auc_low']:.2f}–{record['auc_high']:.2f}) after round 2 of 3"
+    assert f"validation AUC so far {said}" in text_of(page(tmp_path, metrics))
 
 
 @pytest.mark.parametrize("better", [False, True])

@@ -14,7 +14,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from bloodnet_model.errors import RoundError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
-from server.rounds import RoundResult, round_plan, run_rounds
+from server.rounds import Federation, RoundResult, round_plan, run_rounds
 from server.settings import RunSettings, run_settings
 from server.sites import roll_call
 from strategies import records
@@ -101,7 +101,8 @@ def run(
     grid = FunctionGrid(nodes, asleep)
     sites = roll_call(grid, round_plan(settings, "r", 0), 0.3, settings.minimum_sites, Silent().answer)
     weights = np.zeros(3, np.float32)
-    return list(run_rounds(grid, FedAvg(), settings, sites, weights, "r", Silent())), settings
+    federation = Federation(grid, FedAvg(), settings, sites, Silent(), "r")
+    return list(run_rounds(federation, weights)), settings
 
 
 def test_two_sites_are_averaged_by_studies() -> None:

@@ -63,8 +63,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files = files_of(name)
         assert files
         (folder / "files.txt").write_text("".join(f"{path.resolve()}\n" for path in files))
-        settings = {"name": name, "dicom": ["files.txt"], "minimum_cohort": 1, "minimum_slices": slices}
-        (folder / "site.yaml").write_text(yaml.safe_dump(settings))
+        site = {"name": name, "dicom": ["files.txt"], "minimum_cohort": 1, "minimum_slices": slices}
+        (folder / "site.yaml").write_text(yaml.safe_dump(site))
         with (folder / "labels.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["study_instance_uid", *CLASSES, "split"])

@@ -1,1 +1,0 @@
-"""Measurements. Never tests: a time is not right or wrong."""
