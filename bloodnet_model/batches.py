@@ -37,10 +37,8 @@ def slice_stack(study: Study, chosen: NDArray[np.int64], neighbours: int) -> Ten
 
 def unpack_mask(mask_bits: NDArray[np.uint8]) -> Tensor:
     """uint8 bit fields (slices, rows, columns) to float32 (slices, 6, rows, columns)."""
-    bits = (
-        torch.from_numpy(np.array(mask_bits))[:, None] >> torch.arange(len(CLASSES), dtype=torch.uint8)[:, None, None]
-    )
-    return (bits & 1).to(torch.float32)
+    shifts = torch.arange(len(CLASSES), dtype=torch.uint8)[:, None, None]
+    return ((torch.from_numpy(np.array(mask_bits))[:, None] >> shifts) & 1).to(torch.float32)
 
 
 def choose_slices(study: Study, settings: TrainingSettings, rng: np.random.Generator) -> NDArray[np.int64]:

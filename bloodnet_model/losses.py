@@ -42,6 +42,7 @@ def mask_loss(mask_logits: Tensor, masks: Tensor, known: Tensor, positive_weight
     """
     weight = torch.tensor(positive_weight, device=masks.device)
     each = F.binary_cross_entropy_with_logits(mask_logits, masks, pos_weight=weight, reduction="none")
+    each = each * _said_by_mask(masks)
     cross_entropy = _mean_where(each.mean((1, 2, 3)), known)
     predicted, true = torch.sigmoid(mask_logits[:, 0]), masks[:, 0]
     overlap = (predicted * true).sum((1, 2))
@@ -66,6 +67,13 @@ def joint_loss(
     study = label_loss(study_logits, study_labels)
     total = settings.mask_weight * mask + settings.slice_weight * slices + settings.study_weight * study
     return Losses(total, mask, slices, study)
+
+
+def _said_by_mask(masks: Tensor) -> Tensor:
+    """1 where a mask says something of a class, 0 for the subtypes of blood that was drawn without one."""
+    blood, subtypes = masks[:, :1], masks[:, 1:]
+    unnamed = blood * (1 - subtypes.amax(1, keepdim=True))
+    return torch.cat([torch.ones_like(blood), (1 - unnamed).expand_as(subtypes)], 1)
 
 
 def _mean_where(values: Tensor, where: Tensor) -> Tensor:

@@ -66,7 +66,9 @@ def read_site(folder: Path) -> Site:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; `bloodnet-client init` writes one.") from None
+        raise DataError(
+            f"{path}: there is no such file; write one with `name`, `dicom` and `labels`, as in README.md."
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as YAML ({reason}); correct it.") from None

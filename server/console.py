@@ -71,10 +71,15 @@ def round_sentence(line: dict[str, Any], rounds: int) -> str:
 def auc_text(record: dict[str, Any]) -> str:
     """`0.884 (0.823 to 0.926)`, or why there is none."""
     if record["auc"] is None:
-        return f"undefined: {record['undefined']}"
+        return f"undefined: {_reason(record)}"
     if record["auc_low"] is None:
-        return f"{record['auc']:.3f} (no interval: {record['undefined']})"
+        return f"{record['auc']:.3f} (no interval: {_reason(record)})"
     return f"{record['auc']:.3f} ({record['auc_low']:.3f} to {record['auc_high']:.3f})"
+
+
+def _reason(record: dict[str, Any]) -> str:
+    """`no positive study among 12`, without what the sentence around it says already."""
+    return str(record["undefined"]).rpartition(": ")[2].rstrip(".")
 
 
 def result_table(test: dict[str, Any]) -> Table:

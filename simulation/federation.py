@@ -20,6 +20,7 @@ from simulation.engine import LocalGrid, server_context
 from simulation.partition import deal_patients, find_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.settings import DataSettings, SimulationSettings
+from strategies.registry import make_strategy
 
 _SYNTHETIC_SITES = 4
 
@@ -27,6 +28,7 @@ _SYNTHETIC_SITES = 4
 def simulate(settings: SimulationSettings, out: Path, workers: int, console: Console) -> dict[str, Any]:
     """Run the whole of `settings` into the folder `out` and return its metrics."""
     refuse_existing_run(out)
+    make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
     sites = hospitals(settings, out, workers, console)
     run_local(settings.run, sites, out, workers)
     if settings.data.central and len(sites) > 1:
@@ -66,7 +68,9 @@ def run_central(settings: RunSettings, sites: Sequence[Path], out: Path, workers
     folder = out / "baselines" / "central"
     members = [str(site.resolve()) for site in sites]
     (folder / "site").mkdir(parents=True)
-    write_whole(folder / "site" / "site.yaml", yaml.safe_dump({"name": "central", "members": members}))
+    write_whole(
+        folder / "site" / "site.yaml", yaml.safe_dump({"name": "central", "members": members, "minimum_cohort": 1})
+    )
     epochs = max(1, round(settings.rounds * settings.local_epochs / len(sites)))
     central = settings.model_copy(update={"strategy": "fedavg", "rounds": 1, "local_epochs": epochs})
     run_local(central, [folder / "site"], folder / "run", workers)

@@ -58,3 +58,14 @@ def test_an_empty_known_mask_still_teaches() -> None:
     mask_loss(logits, torch.zeros(1, 6, 4, 4), torch.ones(1), 10.0).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert (logits.grad > 0).all()
+
+
+def test_blood_drawn_without_a_subtype_says_nothing_of_subtypes() -> None:
+    logits = torch.randn(1, 6, 4, 4, requires_grad=True)
+    masks = torch.zeros(1, 6, 4, 4)
+    masks[:, 0, :2] = 1
+    mask_loss(logits, masks, torch.ones(1), 10.0).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert (logits.grad[0, 1:, :2] == 0).all()
+    assert (logits.grad[0, 1:, 2:] != 0).all()
+    assert (logits.grad[0, 0] != 0).all()

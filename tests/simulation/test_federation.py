@@ -122,7 +122,8 @@ def test_a_site_of_one_class_is_said_to_have_no_auc(hospitals: Path, tmp_path: P
     site = tmp_path / "one-class" / "hospital-1"
     site.mkdir(parents=True)
     source = find_sites(hospitals)[0]
-    rows = [row for row in csv.DictReader((source / "labels.csv").open()) if row["any"] == "0"]
+    with (source / "labels.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["any"] == "0"]
     with (site / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
