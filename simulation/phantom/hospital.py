@@ -139,7 +139,7 @@ def _generator(settings: PhantomSettings, *names: str | int) -> np.random.Genera
 
 def _start_worker() -> None:
     """One thread a process; and an interrupt is the parent's to handle, which ends its workers."""
-    threadpool_limits(1)
+    threadpool_limits(1)  # type: ignore[no-untyped-call]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

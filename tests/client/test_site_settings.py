@@ -45,5 +45,5 @@ def test_no_settings_at_all(tmp_path: Path, text: str) -> None:
 
 
 def test_no_site_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"site\.yaml: there is no such file; .*init"):
+    with pytest.raises(DataError, match=r"site\.yaml: there is no such file; write one"):
         read_site(tmp_path)
