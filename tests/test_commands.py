@@ -108,6 +108,7 @@ def test_a_report_of_nothing_names_the_folder(tmp_path: Path) -> None:
     assert str(tmp_path) in shown.stderr
 
 
+@pytest.mark.slow
 def test_index_says_counts_that_are_fit_to_send(tmp_path: Path) -> None:
     folder = tmp_path / "phantoms"
     shown = call(

@@ -41,6 +41,7 @@ def model(out: Path) -> bytes:
     return (out / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_same_settings_same_bytes_whatever_the_workers(hospitals: Path, tmp_path: Path) -> None:
     run(hospitals, tmp_path / "one", workers=1)
     run(hospitals, tmp_path / "three", workers=3)
@@ -51,6 +52,7 @@ def test_same_settings_same_bytes_whatever_the_workers(hospitals: Path, tmp_path
     assert model(tmp_path / "other") != model(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_it_should(hospitals: Path, tmp_path: Path) -> None:
     metrics = run(hospitals, tmp_path / "run", data={"central": True})
     out = tmp_path / "run"
@@ -66,6 +68,7 @@ def test_the_run_folder_holds_what_it_should(hospitals: Path, tmp_path: Path) ->
     assert network.link == "dependent"
 
 
+@pytest.mark.slow
 def test_strategies_differ(hospitals: Path, tmp_path: Path) -> None:
     for name in ("fedavg", "fedprox", "flwr.serverapp.strategy:FedMedian"):
         run(hospitals, tmp_path / name.rpartition(":")[2], strategy=name, proximal_mu=1.0, rounds=1)
@@ -105,6 +108,7 @@ def test_the_deal_depends_on_its_seed_alone(hospitals: Path, tmp_path: Path) -> 
     assert tables[0] == tables[1] != tables[2]
 
 
+@pytest.mark.slow
 def test_one_hospitals_trouble_is_not_the_runs(hospitals: Path, tmp_path: Path) -> None:
     broken = tmp_path / "hospitals" / "hospital-0"
     broken.mkdir(parents=True)
@@ -118,6 +122,7 @@ def test_one_hospitals_trouble_is_not_the_runs(hospitals: Path, tmp_path: Path) 
     assert "secret-folder" not in written
 
 
+@pytest.mark.slow
 def test_a_site_of_one_class_is_said_to_have_no_auc(hospitals: Path, tmp_path: Path) -> None:
     site = tmp_path / "one-class" / "hospital-1"
     site.mkdir(parents=True)
@@ -137,6 +142,7 @@ def test_a_site_of_one_class_is_said_to_have_no_auc(hospitals: Path, tmp_path: P
     assert record["undefined"] in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_small_cohorts_give_no_histogram(hospitals: Path, tmp_path: Path) -> None:
     site = tmp_path / "hospitals" / "hospital-1"
     site.mkdir(parents=True)
@@ -150,6 +156,7 @@ def test_small_cohorts_give_no_histogram(hospitals: Path, tmp_path: Path) -> Non
     assert metrics["test"]["pooled"]["any"]["studies"] == 0
 
 
+@pytest.mark.slow
 def test_the_central_run_sees_the_same_test_patients(hospitals: Path, tmp_path: Path) -> None:
     run(hospitals, tmp_path / "run", rounds=1, data={"central": True})
     central = json.loads((tmp_path / "run" / "baselines" / "central" / "run" / "metrics.json").read_text())

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from matplotlib.image import imread
 from rich.console import Console
 
 from bloodnet_model.errors import UnusableSlice
@@ -137,8 +138,8 @@ def test_a_round_trained_and_the_report_says_what_is_undefined(run: Path) -> Non
     assert record["undefined"]
     assert record["undefined"] in report
     for name in HOSPITALS:
-        preview = read_site(run / "hospitals" / name).preview
-        assert preview.stat().st_size > 10_000, name
+        picture = imread(read_site(run / "hospitals" / name).preview)
+        assert (picture[..., :3] > 0.5).mean() > 0.002, f"{name}: the contact sheet is black"
 
 
 def test_no_identifier_reached_the_coordinators_files(run: Path) -> None:
