@@ -4,6 +4,7 @@ config.yaml · rounds.jsonl · metrics.json · model.safetensors · model-best.s
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,18 @@ CONFIG, ROUNDS, METRICS, REPORT = "config.yaml", "rounds.jsonl", "metrics.json",
 MODEL, BEST_MODEL = "model.safetensors", "model-best.safetensors"
 
 
-def refuse_existing_run(path: Path) -> None:
-    """An earlier run is never touched: raises DataError where `path` holds one."""
+def check_run_folder(path: Path) -> None:
+    """Raises DataError where `path` holds a run, which is never touched, or could not be written. Changes nothing."""
     if (path / CONFIG).exists():
         raise DataError(f"{path}: holds a run already; give another folder with --out, or move this one away.")
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise DataError(f"{path}: cannot be made in {nearest}; give a writable folder with --out.")
 
 
 def create_run_folder(path: Path, settings: RunSettings) -> None:
     """Make the folder and write the resolved settings into it."""
-    refuse_existing_run(path)
+    check_run_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

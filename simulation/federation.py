@@ -14,7 +14,7 @@ from bloodnet_model.files import write_whole
 from server.app import OUT
 from server.app import app as server_app
 from server.report import render_report
-from server.run_folder import read_metrics, refuse_existing_run, write_metrics
+from server.run_folder import check_run_folder, read_metrics, write_metrics
 from server.settings import RunSettings, to_run_config
 from simulation.engine import LocalGrid, server_context
 from simulation.partition import deal_patients, find_sites
@@ -27,7 +27,7 @@ _SYNTHETIC_SITES = 4
 
 def simulate(settings: SimulationSettings, out: Path, workers: int, console: Console) -> dict[str, Any]:
     """Run the whole of `settings` into the folder `out` and return its metrics."""
-    refuse_existing_run(out)
+    check_run_folder(out)
     make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
     sites = hospitals(settings, out, workers, console)
     run_local(settings.run, sites, out, workers)

@@ -60,6 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("run", "--preset", "huge"), "choose one of tiny, base"),
         (("run", "--rounds", "0"), "rounds"),
         (("run", "--dataset", "folder", "--data", "nowhere"), "neither a site folder nor a folder of such"),
+        (("run", "--out", "/dev/null/run"), "/dev/null/run: cannot be made in /dev/null"),
         (("run", "--config", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
         (("reproduce", "cq500-table", "--data", "nowhere"), "reads.csv"),
     ],
