@@ -42,7 +42,7 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
     weights, run, best = flat_weights(network), uuid.uuid4().hex, -1.0
     with RoundsBar(settings.rounds) as bar:
         plan = round_plan(settings, run, 0)
-        sites = roll_call(grid, plan, settings.deadline_s, settings.minimum_sites, bar.answer)
+        sites = roll_call(grid, plan, settings.deadline_s, settings.minimum_sites, bar)
         metrics = _metrics_before(settings, sites, len(weights), out.name)
         federation = Federation(grid, strategy, settings, sites, bar, run)
         for result in run_rounds(federation, weights):

@@ -1,6 +1,6 @@
 """What a person at the coordinator's terminal sees. All of it goes to stderr, so that stdout stays for results."""
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -9,17 +9,18 @@ from rich.table import Table
 from bloodnet_model.labels import CLASSES
 
 ANY = CLASSES[0]
+_SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
+"""Of a round: what lies before a step, and the step's own part."""
 
 
 class RoundsBar:
     """A bar over all answers of a run: what is being done, who answered, time left."""
 
     def __init__(self, rounds: int, console: Console | None = None) -> None:
-        self.rounds, self.round = rounds, 0
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("rounds"),
             TimeRemainingColumn(),
@@ -27,8 +28,9 @@ class RoundsBar:
             console=console or Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("preparing sites", total=rounds, sites="")
-        self._expected = self._answered = 0
+        self._task = self._bar.add_task("starting", total=rounds, sites="")
+        self._done = 0  # whole rounds
+        self._expected, self._answered, self._share = 0, 0, (0.0, 0.0)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -38,19 +40,27 @@ class RoundsBar:
         self._bar.stop()
 
     def step(self, label: str, sites: int) -> None:
-        """A step begins: `label` is training, validation or test."""
+        """A step begins; `label` is what the sites are asked for."""
         self._expected, self._answered = sites, 0
-        self._bar.update(self._task, description=label, sites=f"0 of {sites} sites")
+        self._share = _SHARES.get(label, (0.0, 0.0))
+        self._bar.update(self._task, description=label)
+        self._show()
 
     def answer(self, site: str) -> None:
         self._answered += 1
-        text = f"{self._answered} of {self._expected} sites" if self._expected else site
-        self._bar.update(self._task, sites=text)
+        self._show()
 
     def done(self, number: int, sentence: str) -> None:
         """Round `number` is finished; its sentence stays on the screen."""
-        self._bar.update(self._task, completed=number)
+        self._done, self._share = number, (0.0, 0.0)
+        self._show()
         self._bar.console.print(sentence, highlight=False)
+
+    def _show(self) -> None:
+        before, share = self._share
+        part = before + share * self._answered / max(1, self._expected)
+        sites = f"{self._answered} of {self._expected} sites"
+        self._bar.update(self._task, completed=self._done + part, sites=sites)
 
 
 def round_sentence(line: dict[str, Any], rounds: int) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from flwr.app import Message
 from flwr.serverapp import Grid
@@ -14,6 +15,14 @@ _SLOWEST_POLL_S = 3.0
 _LEASE_MARGIN_S = 5.0
 
 NO_ANSWER, NODE_ERROR, NOT_SENT = "no-answer", "node-error", "not-sent"
+
+
+class Progress(Protocol):
+    """Who wants to see a step of a round as it happens."""
+
+    def step(self, label: str, sites: int) -> None: ...
+
+    def answer(self, site: str) -> None: ...
 
 
 @dataclass

@@ -7,7 +7,7 @@ order of the sites' names, so the result does not depend on who was faster.
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 from flwr.app import Message
@@ -17,20 +17,12 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError
 from server.evaluation import PooledEvaluation
-from server.exchange import Answers, exchange
+from server.exchange import Answers, Progress, exchange
 from server.settings import RunSettings
 from server.sites import Sites
 from strategies import records
 from strategies.records import RoundPlan, Update
 from strategies.update_gate import refusal_reason
-
-
-class Progress(Protocol):
-    """Who wants to see a step of a round as it happens."""
-
-    def step(self, label: str, sites: int) -> None: ...
-
-    def answer(self, site: str) -> None: ...
 
 
 @dataclass(frozen=True)

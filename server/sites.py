@@ -1,13 +1,12 @@
 """Who takes part: the roll call at the start of a run."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
 from bloodnet_model.errors import RoundError
-from server.exchange import exchange
+from server.exchange import Progress, exchange
 from strategies import records
 from strategies.records import RoundPlan, SiteInfo
 
@@ -21,9 +20,7 @@ class Sites:
     refused: dict[str, str]
 
 
-def roll_call(
-    grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int, on_answer: Callable[[str], None]
-) -> Sites:
+def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int, progress: Progress) -> Sites:
     """Ask every connected node for its name and counts, preparing its data if that is still to be done.
 
     Raises RoundError where fewer than `minimum_sites` can take part, with the reason of each that cannot.
@@ -31,7 +28,8 @@ def roll_call(
     nodes = {node: f"node-{node}" for node in sorted(grid.get_node_ids())}
     config = records.pack_plan(plan)
     messages = [Message(records.question(config), node, records.ROLL_CALL) for node in nodes]
-    answers = exchange(grid, messages, nodes, deadline_s, on_answer)
+    progress.step("preparing sites", len(nodes))
+    answers = exchange(grid, messages, nodes, deadline_s, progress.answer)
     names: dict[int, str] = {}
     info: dict[str, SiteInfo] = {}
     refused = dict(answers.refused)

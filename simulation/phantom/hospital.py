@@ -31,6 +31,7 @@ _SITE_YAML = """\
 name: {name}
 dicom: [dicom]
 labels: labels.csv
+minimum_cohort: 1  # nobody's privacy is at stake here; a real site keeps the default of 10
 """
 
 

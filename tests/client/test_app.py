@@ -71,8 +71,9 @@ def test_a_round_trains_and_a_replayed_round_gives_the_same_bytes(hospital: Path
     assert records.unpack_update(second).weights.tobytes() != records.unpack_update(first).weights.tobytes()
 
 
-def test_a_small_cohort_gives_a_code_and_no_count(hospital: Path, model: ModelSettings) -> None:
-    content = ask(hospital, "evaluate", evaluation(model, "test"))
+def test_a_small_cohort_gives_a_code_and_no_count(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    (tmp_path / "site.yaml").write_text(f"name: small\nmembers: ['{hospital}']\n")
+    content = ask(tmp_path, "evaluate", evaluation(model, "test"))
     assert records.status_code(content) == "below-minimum-cohort"
     assert list(content) == ["status"]
 

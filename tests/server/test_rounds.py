@@ -99,7 +99,7 @@ def run(
 ) -> tuple[list[RoundResult], RunSettings]:
     settings = run_settings({"rounds": 2, "deadline_s": 0.3, **overrides})
     grid = FunctionGrid(nodes, asleep)
-    sites = roll_call(grid, round_plan(settings, "r", 0), 0.3, settings.minimum_sites, Silent().answer)
+    sites = roll_call(grid, round_plan(settings, "r", 0), 0.3, settings.minimum_sites, Silent())
     weights = np.zeros(3, np.float32)
     federation = Federation(grid, FedAvg(), settings, sites, Silent(), "r")
     return list(run_rounds(federation, weights)), settings

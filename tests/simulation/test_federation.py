@@ -25,9 +25,7 @@ QUIET = Console(quiet=True)
 def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "hospitals"
     settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
-    for site in write_federation(folder, settings, 1, lambda: None):
-        with (site / "site.yaml").open("a") as file:
-            file.write("minimum_cohort: 1\n")
+    write_federation(folder, settings, 1, lambda: None)
     return folder
 
 
