@@ -49,7 +49,7 @@ def exchange(
     waiting, answers = _send(grid, list(messages), sites, deadline_s)
     end, pause = time.monotonic() + deadline_s, _POLL_S
     while waiting and time.monotonic() < end:
-        awake = _nodes_with_a_lease(grid)
+        asked, awake = time.monotonic(), _nodes_with_a_lease(grid)
         arrived = list(grid.pull_messages([i for i, node in waiting.items() if node in awake]))
         for reply in arrived:
             node = waiting.pop(reply.metadata.reply_to_message_id, None)
@@ -58,7 +58,8 @@ def exchange(
                 on_answer(sites[node])
         pause = _POLL_S if arrived else min(_SLOWEST_POLL_S, pause * 1.2)
         if waiting:
-            time.sleep(max(0.0, min(pause, end - time.monotonic())))
+            now = time.monotonic()  # a grid may have waited for answers itself
+            time.sleep(max(0.0, min(asked + pause, end) - now))
     answers.refused.update({sites[node]: NO_ANSWER for node in waiting.values()})
     return answers
 

@@ -7,7 +7,7 @@ of one thread each; the result does not depend on how many there are.
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +19,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+_PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
 
 
@@ -48,7 +49,9 @@ class LocalGrid(Grid):
         return [self._push(message) for message in messages]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        done = [i for i in message_ids if i in self._pending and self._pending[i][1].done()]
+        mine = [i for i in message_ids if i in self._pending]
+        wait([self._pending[i][1] for i in mine], _PULL_WAIT_S, FIRST_COMPLETED)
+        done = [i for i in mine if self._pending[i][1].done()]
         return [_reply(*self._pending.pop(i)) for i in done]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:

@@ -85,7 +85,12 @@ def test_some_patients_come_back_and_none_visits_two_hospitals(federation: Path)
 
 def test_the_site_file_names_what_is_there(federation: Path) -> None:
     text = (federation / "hospital-2" / "site.yaml").read_text()
-    assert yaml.safe_load(text) == {"name": "hospital-2", "dicom": ["dicom"], "labels": "labels.csv", "minimum_cohort": 1}
+    assert yaml.safe_load(text) == {
+        "name": "hospital-2",
+        "dicom": ["dicom"],
+        "labels": "labels.csv",
+        "minimum_cohort": 1,
+    }
     assert "no person was scanned" in text
 
 
