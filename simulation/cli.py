@@ -79,7 +79,7 @@ def run(
 
     metrics = simulate(settings, folder, workers or default_workers(), _stderr())
     if as_json:
-        print(json.dumps({"run": str(folder), **_without_histograms(metrics)}))
+        print(json.dumps({"folder": str(folder), **_without_histograms(metrics)}))
     else:
         _print_result(metrics, folder)
 
