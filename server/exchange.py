@@ -3,18 +3,21 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
+from bloodnet_model.errors import BloodNetError
 from strategies import records
+
+T = TypeVar("T")
 
 _POLL_S = 0.05
 _SLOWEST_POLL_S = 3.0
 _LEASE_MARGIN_S = 5.0
 
-NO_ANSWER, NODE_ERROR, NOT_SENT = "no-answer", "node-error", "not-sent"
+NO_ANSWER, NODE_ERROR, NOT_SENT, UNREADABLE = "no-answer", "node-error", "not-sent", "unreadable"
 
 
 class Progress(Protocol):
@@ -31,6 +34,16 @@ class Answers:
 
     replies: dict[str, Message] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+
+    def unpacked(self, unpack: Callable[[RecordDict], T]) -> dict[str, T]:
+        """What `unpack` makes of each answer; a site whose answer it cannot read is refused as "unreadable"."""
+        values = {}
+        for site, reply in self.replies.items():
+            try:
+                values[site] = unpack(reply.content)
+            except (KeyError, TypeError, ValueError, BloodNetError):
+                self.refused[site] = UNREADABLE
+        return values
 
 
 def exchange(

@@ -81,12 +81,12 @@ def train(
     config, arrays = records.pack_plan(plan), records.pack_weights(weights)
     answers = _ask(federation, strategy.configure_train(plan.round, arrays, config, federation.chosen), "training")
     updates, accepted = {}, {}
-    for site, reply in answers.replies.items():
-        reason, update = _gate(reply, len(weights), sites.info[site].counts.get("train-studies", 0))
-        if update is None:
+    for site, update in answers.unpacked(records.unpack_update).items():
+        reason = refusal_reason(update, len(weights), sites.info[site].counts.get("train-studies", 0))
+        if reason:
             answers.refused[site] = reason
         else:
-            updates[site], accepted[site] = update, reply
+            updates[site], accepted[site] = update, answers.replies[site]
     if len(accepted) < settings.minimum_sites:
         why = ", ".join(f"{site}: {code}" for site, code in sorted(answers.refused.items()))
         raise RoundError(
@@ -103,8 +103,7 @@ def evaluate(federation: Federation, weights: NDArray[np.float32], plan: RoundPl
     config, arrays = records.evaluation_config(plan, split), records.pack_weights(weights)
     messages = federation.strategy.configure_evaluate(plan.round, arrays, config, federation.chosen)
     answers = _ask(federation, messages, split)
-    counted = {site: records.unpack_evaluation(reply.content) for site, reply in answers.replies.items()}
-    return PooledEvaluation(counted, answers.refused)
+    return PooledEvaluation(answers.unpacked(records.unpack_evaluation), answers.refused)
 
 
 def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
@@ -116,16 +115,6 @@ def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
         local_epochs=settings.local_epochs,
         model=settings.model,
     )
-
-
-def _gate(reply: Message, parameters: int, declared: int) -> tuple[str, Update | None]:
-    """The update if it may count, else the reason why not."""
-    try:
-        update = records.unpack_update(reply.content)
-    except (KeyError, TypeError, ValueError):
-        return "unreadable", None
-    reason = refusal_reason(update, parameters, declared)
-    return (reason, None) if reason else ("", update)
 
 
 def _ask(federation: Federation, messages: Iterable[Message], label: str) -> Answers:

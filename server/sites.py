@@ -32,11 +32,12 @@ def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int
     answers = exchange(grid, messages, nodes, deadline_s, progress.answer)
     names: dict[int, str] = {}
     info: dict[str, SiteInfo] = {}
+    present = answers.unpacked(records.unpack_site_info)
     refused = dict(answers.refused)
     for node, label in nodes.items():
-        if label not in answers.replies:
+        site = present.get(label)
+        if site is None:
             continue
-        site = records.unpack_site_info(answers.replies[label].content)
         if site.name in info:
             refused[f"{site.name} (second)"] = "name-taken"
         else:

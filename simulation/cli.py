@@ -66,7 +66,7 @@ def run(
         "rounds": rounds,
         "local_epochs": local_epochs,
         "model.preset": preset,
-        "model.network": {"link": link} if link else None,
+        "model.network.link": link,
         "seed": seed,
     }
     from simulation.settings import read_config, simulation_settings, with_flags

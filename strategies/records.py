@@ -15,14 +15,14 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from numpy.typing import NDArray
 
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.metrics import BINS, ScoreHistogram
 from bloodnet_model.settings import ModelSettings, Settings, validated
 
 ROLL_CALL: Final = "query.roll_call"
 """Message type that asks a site who it is and what it holds."""
 
 OK: Final = "ok"
-MISSING_WEIGHTS: Final = "missing-weights"
+NO_STATUS: Final = "no-status"
 
 # Names of the records and of the weighting key are those that Flower's own strategies expect by default.
 _ARRAYS, _CONFIG, _METRICS, _WEIGHTS = "arrays", "config", "metrics", "weights"
@@ -132,7 +132,7 @@ def refusal(code: str) -> RecordDict:
 def status_code(content: RecordDict) -> str:
     """`OK` or the code of a refusal."""
     record = content.config_records.get(_STATUS)
-    return str(record[_CODE]) if record is not None else "no-status"
+    return str(record.get(_CODE, NO_STATUS)) if record is not None else NO_STATUS
 
 
 def pack_site_info(info: SiteInfo) -> RecordDict:
@@ -188,18 +188,19 @@ def unpack_evaluation(content: RecordDict) -> SiteEvaluation:
     metrics = content.metric_records[_METRICS]
     histograms = {}
     for name in CLASSES:
-        positives, negatives = (np.asarray(metrics[key], np.int64) for key in _histogram_keys(name))
+        positives, negatives = (np.asarray(metrics[key]) for key in _histogram_keys(name))
         histograms[name] = ScoreHistogram(positives, negatives)
-    return SiteEvaluation(histograms, float(cast(float, metrics[_DICE_SUM])), int(cast(int, metrics[_DICE_STUDIES])))
+        if histograms[name].bins != BINS:
+            raise ValueError(f"{name}: {histograms[name].bins} bins cannot be added to {BINS}")
+    dice_sum, studies = float(cast(float, metrics[_DICE_SUM])), int(cast(int, metrics[_DICE_STUDIES]))
+    if not 0 <= dice_sum <= studies:
+        raise ValueError(f"the sum of {studies} Dice coefficients cannot be {dice_sum}")
+    return SiteEvaluation(histograms, dice_sum, studies)
 
 
 def site_order(replies: Mapping[str, Message]) -> list[Message]:
     """Replies in the order of the sites' names: floating-point sums must not depend on who was faster."""
     return [replies[name] for name in sorted(replies)]
-
-
-def claimed_examples(content: RecordDict) -> int:
-    return int(cast(int, content.metric_records[_METRICS][_EXAMPLES]))
 
 
 def _histogram_keys(class_name: str) -> tuple[str, str]:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from flwr.app import Error, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
@@ -136,6 +137,39 @@ def test_one_sites_trouble_costs_that_site_the_round(answer: RecordDict | Error 
     assert len(results) == 2
     assert results[-1].weights.tolist() == [1.0] * 3
     assert results[-1].refused == {"b": reason}
+
+
+def broken_evaluations() -> dict[str, RecordDict]:
+    histogram = ScoreHistogram.from_scores([0.9, 0.1], [1, 0])
+    good = SiteEvaluation(dict.fromkeys(CLASSES, histogram), 0.5, 1)
+    other_bins = ScoreHistogram.from_scores([0.9, 0.1], [1, 0], bins=64)
+    negative = records.pack_evaluation(good)
+    negative.metric_records["metrics"]["any.positives"] = [-1] * histogram.bins
+    fractional = records.pack_evaluation(good)
+    fractional.metric_records["metrics"]["any.positives"] = [0.5] * histogram.bins
+    return {
+        "empty": RecordDict({"status": records.status(records.OK)}),
+        "other bins": records.pack_evaluation(replace(good, histograms=dict.fromkeys(CLASSES, other_bins))),
+        "negative counts": negative,
+        "fractional counts": fractional,
+        "Dice that is no number": records.pack_evaluation(replace(good, dice_sum=float("nan"))),
+        "more Dice than studies": records.pack_evaluation(replace(good, dice_sum=2.0)),
+    }
+
+
+@pytest.mark.parametrize("answer", broken_evaluations().values(), ids=broken_evaluations().keys())
+def test_counts_that_cannot_be_read_cost_their_site_the_evaluation(answer: RecordDict) -> None:
+    broken: Node = lambda kind, content: answer if kind == "evaluate" else site("b", 5.0)(kind, content)  # noqa: E731
+    results, _ = run({1: site("a", 1.0), 2: broken})
+    assert results[-1].validation.withheld == {"b": "unreadable"}
+    assert results[-1].validation.pooled()["any"].studies == 2
+
+
+def test_an_answer_to_the_roll_call_that_cannot_be_read_is_left_out() -> None:
+    silent_on_itself = RecordDict({"status": records.status(records.OK)})
+    without_code = RecordDict({"status": ConfigRecord()})
+    results, _ = run({1: site("a", 1.0), 2: lambda *_: silent_on_itself, 3: lambda *_: without_code})
+    assert results[-1].weights.tolist() == [1.0] * 3
 
 
 def test_too_few_usable_updates_end_the_run_with_their_reasons() -> None:
