@@ -23,8 +23,14 @@ class DataError(BloodNetError):
     code = "bad-data"
 
 
+class LowCoverage(DataError):
+    """Too small a share of a site's labelled studies can be used."""
+
+    code = "low-coverage"
+
+
 class UnusableSlice(DataError):
-    """One DICOM file cannot give a CT slice; `reason` is a key of `client.ledger.REASONS`."""
+    """One DICOM file cannot give a CT slice; `reason` is a key of `bloodnet_model.reasons.REASONS`."""
 
     code = "unusable-slice"
 

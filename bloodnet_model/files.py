@@ -1,24 +1,39 @@
 """Files that are written whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from bloodnet_model.errors import DataError
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write under a temporary name, flush to the disk, rename: a reader never sees half a file.
+    """Write `content`; text as UTF-8. Raises DataError, naming the path, where the folder cannot be written."""
+    with _in_place_of(path) as temporary, temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
 
-    Raises DataError, naming the path, where the folder cannot be written.
-    """
-    data = content.encode() if isinstance(content, str) else content
+
+@contextmanager
+def writing_whole(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 file to write line by line, which takes its name at the end; raises as `write_whole`."""
+    with _in_place_of(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """A temporary name that is renamed to `path` if all went well: a reader never sees half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+    finally:
+        temporary.unlink(missing_ok=True)

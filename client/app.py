@@ -6,6 +6,7 @@ What leaves is what `strategies.records` can hold. An error leaves as its code; 
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from bloodnet_model.device import best_device
-from bloodnet_model.errors import BloodNetError, DataError
+from bloodnet_model.errors import BloodNetError, DataError, LowCoverage
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.network import BloodNet, build_network
@@ -51,12 +52,12 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
         try:
             plan = records.unpack_plan(message.content)
             site = load_site(site_folder(context.node_config, os.environ))
-            content = handle(message.content, prepare(site, plan.model.preprocessing))
-        except BloodNetError as error:
-            log.error("%s", error)
+            content = handle(message.content, covered(prepare(site, plan.model.preprocessing)))
+        except BloodNetError as error:  # its text may name a file: whoever wants it runs `check` at the site
+            log.error("Refused a %s message: %s. `bloodnet-client check` says why.", _kind(message), error.code)
             content = records.refusal(error.code)
-        except Exception:  # whatever it is, its text may hold a path or a UID
-            log.exception("This site could not answer a %s message", message.metadata.message_type)
+        except Exception as error:  # whatever it is, its text may hold a path or a UID
+            log.error("Could not answer a %s message: %s at %s", _kind(message), type(error).__name__, _place(error))
             content = records.refusal("internal-error")
         return Message(content, reply_to=message)
 
@@ -66,7 +67,10 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
 @app.query("roll_call")
 @answering
 def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
-    refresh_preview(data)
+    try:
+        refresh_preview(data)
+    except BloodNetError as error:  # a picture is not worth the run
+        log.warning("The contact sheet could not be written: %s", error.code)
     info = SiteInfo(data.site.settings.name, version("bloodnet-federation"), data.counts(), data.ledger_counts())
     return records.pack_site_info(info)
 
@@ -91,6 +95,17 @@ def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
     if studies < data.site.settings.minimum_cohort:
         return records.refusal("no-studies" if not studies else "below-minimum-cohort")
     return records.pack_evaluation(evaluate_at_site(data, weights, plan, split))
+
+
+def covered(data: SiteData) -> SiteData:
+    """`data`; raises LowCoverage where too many of the site's labelled studies are not among them."""
+    coverage, least = data.coverage(), data.site.settings.minimum_coverage
+    if coverage.share < least:
+        raise LowCoverage(
+            f"{data.site.folder}: {coverage.usable} of {coverage.labelled} labelled studies can be used, "
+            f"fewer than the {least:.0%} of `minimum_coverage`; see why in {data.site.ledger}."
+        )
+    return data
 
 
 def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal_mu: float) -> Update:
@@ -137,6 +152,16 @@ def site_folder(node_config: Mapping[str, str | int | float | bool], environment
         if int(node_config["partition-id"]) < len(folders):
             return folders[int(node_config["partition-id"])]
     raise DataError(f"This node knows no site folder; start it with --node-config '{SITE_FOLDER}=\"/path\"'.")
+
+
+def _kind(message: Message) -> str:
+    return message.metadata.message_type
+
+
+def _place(error: BaseException) -> str:
+    """Where an error arose, by line of code: a traceback without its texts."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-3:]))
 
 
 def _network(plan: RoundPlan, weights: np.ndarray) -> BloodNet:

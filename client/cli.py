@@ -1,12 +1,18 @@
 """`bloodnet-client`: the hospital's command. Heavy imports are made inside the commands."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bloodnet_model.commands import run_command
+
+if TYPE_CHECKING:
+    from client.index import OnProgress
 
 app = typer.Typer(
     help="The hospital's side of a federation. Nothing that these commands print or write leaves the hospital.",
@@ -15,44 +21,112 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Folder = Annotated[Path, typer.Argument(help="Site folder: it holds site.yaml and labels.csv.", show_default=False)]
+Preset = Annotated[str, typer.Option(help="Preset whose network the slices are prepared for.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print counts and codes alone, fit to send.")]
+
 
 def main() -> None:
     run_command(app)
 
 
-@app.callback()
-def _commands() -> None:
-    """Makes Typer expect a command's name, though there is only one yet."""
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Site folder; made if need be.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="The site's name: letters, digits, hyphens. It travels.")] = None,
+    dicom: Annotated[
+        list[str] | None, typer.Option(help="Folder, zip or .txt list of DICOM files; may be given again.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Table of what is known of the studies.")] = None,
+) -> None:
+    """Write a commented site.yaml and an empty labels.csv; asks for what no option says."""
+    from client.site_template import suggested_name, write_site
+
+    asking = sys.stdin.isatty()
+    given = {"name": name, "dicom": dicom and ",".join(dicom), "labels": labels}
+    usual = {"name": suggested_name(folder), "dicom": "dicom", "labels": "labels.csv"}
+    questions = {
+        "name": "Name of this site (it travels)",
+        "dicom": "Folders or zip files with DICOM, with commas between",
+        "labels": "Table of labels",
+    }
+    answers = {
+        key: value or (typer.prompt(questions[key], default=usual[key]) if asking else usual[key])
+        for key, value in given.items()
+    }
+    folders = dicom or [part.strip() for part in answers["dicom"].split(",") if part.strip()]
+    written = write_site(folder, {**answers, "dicom": folders})
+    for path in written.new:
+        print(f"written  {path}")
+    for path in written.kept:
+        print(f"kept     {path} (it was there)")
+    print(f"\nFill in the labels, one row a study; then:  bloodnet-client check {folder}")
 
 
 @app.command()
-def index(
-    folder: Annotated[Path, typer.Argument(help="Site folder: it holds site.yaml and labels.csv.")],
-    preset: Annotated[str, typer.Option(help="Preset whose network the slices are prepared for.")] = "tiny",
-    as_json: Annotated[bool, typer.Option("--json", help="Print counts alone, fit to send.")] = False,
+def check(
+    folder: Folder,
+    sample: Annotated[int | None, typer.Option(min=1, help="Read the pixels of so many studies, not of all.")] = None,
+    preset: Preset = "tiny",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the page; check.html in the cache if not said.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Read a site's DICOM, prepare what can be trained on, and say why not the rest."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Say whether a site is ready, and what to do if not; exit code 0 if ready, 1 if not, 2 if it cannot be read."""
+    from bloodnet_model.files import write_whole
     from bloodnet_model.settings import model_settings
-    from client.dataset import SPLITS, load_site, prepare
+    from client.check import check as preflight_of
+    from client.check_page import check_html
+    from client.console import print_preflight
+    from client.dataset import load_site
+    from client.ledger import write_ledger
+
+    site = load_site(folder)
+    page = out or site.cache / "check.html"
+    with _progress() as on_progress:
+        preflight, samples = preflight_of(site, model_settings(preset).preprocessing, sample, on_progress)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(page, check_html(preflight, samples))
+    write_ledger(page.with_suffix(".csv"), site.folder, preflight.entries)
+    if as_json:
+        print(json.dumps(preflight.to_json()))
+    else:
+        print_preflight(preflight, page)
+    raise typer.Exit(1 if preflight.verdict == "not ready" else 0)
+
+
+@app.command()
+def index(folder: Folder, preset: Preset = "tiny", as_json: AsJson = False) -> None:
+    """Read a site's DICOM, prepare what can be trained on, and say why not the rest."""
+    from bloodnet_model.settings import model_settings
+    from client.console import print_index
+    from client.dataset import load_site, prepare
     from client.preview import refresh_preview
 
     site = load_site(folder)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing studies", total=None)
-        data = prepare(
-            site,
-            model_settings(preset).preprocessing,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with _progress() as on_progress:
+        data = prepare(site, model_settings(preset).preprocessing, on_progress)
     if as_json:
         print(json.dumps({"counts": data.counts(), "ledger": data.ledger_counts()}))
         return
-    counts = data.counts()
-    for split in SPLITS:
-        print(f"{split:<11}{counts[f'{split}-studies']:>6} studies, {counts[f'{split}-positive']} positive")
     refresh_preview(data)
-    print(data.ledger().summary())
-    print(f"ledger      {site.ledger}\npictures    {site.preview}")
+    print_index(data)
+
+
+@contextmanager
+def _progress() -> "Iterator[OnProgress]":
+    """A bar for each stage, on stderr, gone when all is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield on_progress

@@ -1,61 +1,63 @@
 """The door to a site's data: open its folder, prepare what has changed, hand out studies."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.study import Study
-from client.cache import (
-    PreparedWriter,
-    commit,
-    fingerprint,
-    fresh_folder,
-    locked,
-    new_folder,
-    read_array,
-    read_studies,
-)
-from client.index import listed_files
+from client.index import FileIndex, OnProgress, up_to_date_index
 from client.labels import read_labels
-from client.ledger import Ledger
-from client.preparation import OnStudy, build
+from client.ledger import Coverage, Ledger, coverage
+from client.listing import found_files, state_of
+from client.refresh import Refresh
+from client.site_lock import locked
 from client.site_settings import SITE_FILE, Site, SiteSettings, read_site
 from client.splits import SPLITS, Split
+from client.store import Store
 
-__all__ = ["SPLITS", "OnStudy", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]
+__all__ = ["SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]
+
+_IRRELEVANT: Final = frozenset({"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores"})
+"""Site settings on which no prepared study depends."""
 
 
 @dataclass(frozen=True)
 class SiteData:
-    """A site's prepared studies; `parts` are the sites and folders they lie in, one unless the site has members."""
+    """A site's prepared studies; `stores` are where they lie, one unless the site has members."""
 
     site: Site
-    parts: tuple[tuple[Site, Path], ...]
+    stores: tuple[tuple[Site, Store], ...]
 
     def studies(self, split: Split) -> Sequence[Study]:
         """Studies of one split, their arrays views of memory-mapped files."""
-        return tuple(study for _, folder in self.parts for study in read_studies(folder, split))
+        return tuple(study for _, store in self.stores for study in store.studies(split))
 
     def counts(self) -> dict[str, int]:
         """Studies and positive studies of each split: `train-studies`, `train-positive`, ..."""
         counts: dict[str, int] = {}
         for split in SPLITS:
-            labels = [read_array(folder, split, "study_labels") for _, folder in self.parts]
+            labels = [store.study_labels(split) for _, store in self.stores]
             counts[f"{split}-studies"] = sum(map(len, labels))
             counts[f"{split}-positive"] = sum(int((label[:, 0] == 1).sum()) for label in labels)
         return counts
 
     def ledger(self) -> Ledger:
         """What became of every file, series, study and label row."""
-        return Ledger(
-            self.site.folder, (line for site, _ in self.parts for line in Ledger.read(site.ledger, site.folder))
-        )
+        return Ledger(tuple(site.ledger for site, _ in self.stores))
 
     def ledger_counts(self) -> dict[str, int]:
-        """How many lines the ledger has of each kind and reason; see `Ledger.counts`."""
+        """How many lines the ledger has of each kind and reason; see `client.ledger.counts`."""
         return self.ledger().counts()
+
+    def coverage(self) -> Coverage:
+        """How many of the labelled studies are used."""
+        return coverage(self.ledger_counts())
 
 
 def load_site(folder: Path) -> Site:
@@ -63,34 +65,74 @@ def load_site(folder: Path) -> Site:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; name the one that holds the site's {SITE_FILE}.")
     site = read_site(folder)
-    if not site.settings.members and next(listed_files(site), None) is None:
+    if not site.settings.members and next(found_files(site), None) is None:
         raise DataError(f"{site.folder}: its `dicom` folders hold no file; correct `dicom` in its {SITE_FILE}.")
     return site
 
 
-def prepare(site: Site, preprocessing: PreprocessingSettings, on_study: OnStudy | None = None) -> SiteData:
-    """The site's studies, ready for the network: from its cache where nothing has changed, else prepared anew.
+def prepare(
+    site: Site, preprocessing: PreprocessingSettings, on_progress: OnProgress = lambda stage, done, total: None
+) -> SiteData:
+    """The site's studies, ready for the network: from its cache where nothing has changed, else what has is prepared.
 
-    `on_study(done, total)` is called after each study that is prepared. Raises DataError, naming the file and the
-    remedy, where labels, files or cache cannot be used.
+    Raises DataError, naming the file and the remedy, where labels, files or cache cannot be used.
     """
     if site.settings.members:
-        members = [prepare(load_site(site.folder / name), preprocessing, on_study) for name in site.settings.members]
-        return SiteData(site, tuple(part for member in members for part in member.parts))
-    files = sorted(set(listed_files(site)))
-    folder = fresh_folder(site, files, preprocessing)
-    if folder is None:
+        members = [prepare(load_site(site.folder / name), preprocessing, on_progress) for name in site.settings.members]
+        return SiteData(site, tuple(part for member in members for part in member.stores))
+    store = Store(site.cache, preprocessing)
+    if not _is_fresh(site, store):
         with locked(site):
-            folder = fresh_folder(site, files, preprocessing) or _build(site, files, preprocessing, on_study)
-    return SiteData(site, ((site, folder),))
+            _bring_up_to_date(site, store, preprocessing, on_progress)
+    return SiteData(site, ((site, store),))
 
 
-def _build(site: Site, files: Sequence[Path], preprocessing: PreprocessingSettings, on_study: OnStudy | None) -> Path:
-    table = read_labels(site.labels)
-    made_from = fingerprint(site, files, table.masks, preprocessing)  # before reading: a later change shows
-    with new_folder(site) as folder:
-        with PreparedWriter(folder, preprocessing) as writer:
-            ledger = build(site, files, table, preprocessing, writer, on_study)
-        ledger.write(site.ledger)
-        commit(site, folder, made_from, table.masks)
-    return folder
+def _is_fresh(site: Site, store: Store) -> bool:
+    """Whether nothing that the store was made from has changed; opens no file of the site and writes nothing."""
+    try:
+        index = FileIndex.open(site)
+        if index is None or not site.ledger.is_file():
+            return False
+        with index:
+            return not index.look(found_files(site)) and _is_stamped(site, index, store)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _bring_up_to_date(site: Site, store: Store, preprocessing: PreprocessingSettings, on_progress: OnProgress) -> None:
+    try:
+        _refresh(site, store, preprocessing, on_progress)
+    except sqlite3.OperationalError:  # the disk, not what is on it
+        raise
+    except sqlite3.DatabaseError:  # damaged: all that the cache holds can be made anew
+        FileIndex.remove(site)
+        store.remove()
+        _refresh(site, store, preprocessing, on_progress)
+
+
+def _refresh(site: Site, store: Store, preprocessing: PreprocessingSettings, on_progress: OnProgress) -> None:
+    with up_to_date_index(site, on_progress) as index:
+        if site.ledger.is_file() and _is_stamped(site, index, store):
+            return  # another process did it while this one waited for the lock
+        if not store.is_sound():
+            store.remove()
+        table = read_labels(site.labels)
+        stamp = _stamp(site, index, table.masks)  # before reading: a later change shows
+        Refresh(site, index, table, preprocessing, on_progress).run(store, stamp)
+
+
+def _is_stamped(site: Site, index: FileIndex, store: Store) -> bool:
+    """Whether the store was settled from just what lies there now."""
+    if not store.is_sound():
+        return False
+    stamp = store.stamp()
+    masks = json.loads(stamp)["masks"] if stamp else []
+    return stamp == _stamp(site, index, [site.folder / mask for mask in masks])
+
+
+def _stamp(site: Site, index: FileIndex, masks: Iterable[Path]) -> str:
+    """The state of all that a store is made from: files by the index, settings, labels and masks."""
+    settings = site.settings.model_dump_json(exclude=set(_IRRELEVANT))
+    states = {str(mask).removeprefix(f"{site.folder}/"): state_of(mask) for mask in masks}
+    digest = hashlib.sha256(f"{settings}\n{state_of(site.labels)}\n{list(states.values())}".encode()).hexdigest()
+    return json.dumps({"index": index.version, "settings": digest, "masks": list(states)})

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from numpy.typing import NDArray
 
-from client.dicom import SliceHeader
+from client.slice_header import SliceHeader
 
 STANDARD_AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """Orientation of the usual display: columns run to the patient's left, rows to posterior."""

@@ -1,52 +1,48 @@
-"""`labels.csv`: what a site knows of its studies and slices, checked for contradictions as it is read."""
+"""What a site's labels file says of one study and its slices, checked for contradictions."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import combinations
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.labels import CLASSES, SUBTYPES, UNKNOWN
-from client.dicom import SliceHeader
-from client.splits import SPLITS, Split
+from bloodnet_model.labels import CLASSES, UNKNOWN
+from client.label_rows import Key, LabelFault, LabelRow, contradiction
+from client.label_table import COLUMNS, LabelTable, read_labels
+from client.slice_header import SliceHeader
+from client.splits import Split
 
-_IDENTIFIERS: Final = ("sop_instance_uid", "study_instance_uid", "accession_number")
-"""From the most specific to the least: a row speaks of the first that it fills in."""
+__all__ = [
+    "COLUMNS",
+    "Key",
+    "LabelFault",
+    "LabelRow",
+    "LabelTable",
+    "StudyLabels",
+    "UnusableLabels",
+    "labels_of",
+    "read_labels",
+    "settled",
+    "shared_accessions",
+]
 
-_COLUMNS: Final = (*_IDENTIFIERS, *CLASSES, "mask", "split")
-_VALUES: Final = {"": UNKNOWN, "0": 0, "0.0": 0, "1": 1, "1.0": 1}  # tables with gaps are often saved as decimals
-
-Key = tuple[str, str]
-"""What a row speaks of: (identifying column, its value)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelRow:
-    """One line: of a slice where it has a SOPInstanceUID, else of a study."""
-
-    line: int
-    key: Key
-    labels: tuple[int, ...]  # (6,) 0, 1 or -1
-    mask: Path | None
-    split: Split | None
+_NOTHING: Final = (UNKNOWN,) * len(CLASSES)
 
 
-@dataclass(frozen=True)
-class LabelTable:
-    """All rows by what they speak of; `repeats` are the lines that say again what a row above them says."""
+class UnusableLabels(DataError):
+    """The rows on one study cannot all be read, or not all be true; `reason` is "bad-label" or "label-conflict"."""
 
-    path: Path
-    rows: Mapping[Key, LabelRow]
-    repeats: tuple[int, ...]
+    code = "unusable-labels"
 
-    @property
-    def masks(self) -> list[Path]:
-        return sorted({row.mask for row in self.rows.values() if row.mask is not None})
+    def __init__(self, reason: str, detail: str, lines: Iterable[int]) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.lines = tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -66,48 +62,52 @@ class StudyLabels:
     split: Split | None
 
 
-def read_labels(path: Path) -> LabelTable:
-    """Read and check a labels file; raises DataError, naming file and line."""
-    rows: dict[Key, LabelRow] = {}
-    repeats = []
-    for row in _rows(path):
-        first = rows.setdefault(row.key, row)
-        if first is row:
-            continue
-        if (first.labels, first.mask, first.split) != (row.labels, row.mask, row.split):
-            raise DataError(
-                f"{path}, line {row.line}: says otherwise of what line {first.line} says; keep one of them."
-            )
-        repeats.append(row.line)
-    return LabelTable(path, rows, tuple(repeats))
-
-
 def labels_of(table: LabelTable, slices: Sequence[SliceHeader]) -> StudyLabels | None:
     """What the table says of the study these slices belong to; None where it says nothing.
 
-    A study is found by its UID, else by its accession number. Raises DataError where its rows contradict each other.
+    A study is found by its UID and by its accession number, a slice by its SOPInstanceUID. The row of a multi-frame
+    file cannot say which of its frames it means, so it speaks of the study. Raises UnusableLabels.
     """
-    study_row = table.rows.get(("study_instance_uid", slices[0].study_uid)) or table.rows.get(
-        ("accession_number", slices[0].accession_number)
-    )
-    slice_rows = [table.rows.get(("sop_instance_uid", header.sop_uid)) for header in slices]
-    rows = [row for row in (study_row, *slice_rows) if row is not None]
-    unknown = (UNKNOWN,) * len(CLASSES)
-    masks = {row.mask: (row.mask, row.line) for row in rows if row.mask is not None}
-    splits = {row.split: row.line for row in rows if row.split is not None}
-    if not masks and all(row.labels == unknown for row in rows):
+    study_keys, slice_keys = _keys(slices)
+    for key in (*study_keys, *slice_keys):
+        if fault := table.spoiled.get(key):
+            raise UnusableLabels(fault.reason, f"line {fault.line}: {fault.detail}", [fault.line])
+    of_study = [row for row in map(table.rows.get, study_keys) if row is not None]
+    of_slices = [table.rows.get(key) for key in slice_keys]
+    rows = of_study + [row for row in of_slices if row is not None]
+    if all(row.mask is None and row.labels == _NOTHING for row in rows):
         return None
-    if len(masks) > 1 or len(splits) > 1:
-        raise DataError(f"{table.path}, line {rows[-1].line}: names another mask or split than the study's other rows.")
-    if study_row is not None:
-        _agree(table.path, study_row, rows[1:])
+    _refuse_disagreement(rows, of_study, slices[0].study_uid)
+    _refuse_denial(of_study, of_slices)
+    stacked = np.array([row.labels for row in of_study] or [_NOTHING], np.int8)
     return StudyLabels(
-        study=np.array(study_row.labels if study_row else unknown, np.int8),
-        slices=np.array([row.labels if row else unknown for row in slice_rows], np.int8),
+        study=stacked.max(axis=0),  # none denies the other, so that 0 or 1 beats -1
+        slices=np.array([row.labels if row else _NOTHING for row in of_slices] or [_NOTHING] * len(slices), np.int8),
         lines=tuple(row.line for row in rows),
-        mask=next(iter(masks.values()), None),
-        split=next(iter(splits), None),
+        mask=next(((row.mask, row.line) for row in rows if row.mask is not None), None),
+        split=next((row.split for row in rows if row.split is not None), None),
     )
+
+
+def shared_accessions(table: LabelTable, lines: Mapping[str, Iterable[int]]) -> dict[str, tuple[str, str]]:
+    """Reason and detail for studies that share the row of an accession number: nobody knows which of them it means.
+
+    lines: of the labels file, by the study that they were used for
+    """
+    by_line = {row.line for key, row in table.rows.items() if key[0] == "accession_number"}
+    studies: defaultdict[int, list[str]] = defaultdict(list)
+    for study, used in lines.items():
+        for line in by_line.intersection(used):
+            studies[line].append(study)
+    return {
+        study: (
+            "label-conflict",
+            f"line {line} names an accession number of {len(sharing)} studies; give their study_instance_uid",
+        )
+        for line, sharing in sorted(studies.items())
+        if len(sharing) > 1
+        for study in sharing
+    }
 
 
 def settled(study: NDArray[np.int8], slices: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -130,68 +130,48 @@ def _closed(labels: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.concatenate([hemorrhage, subtypes], axis=-1).astype(np.int8)
 
 
-def _agree(path: Path, study: LabelRow, slices: Sequence[LabelRow]) -> None:
-    for row in slices:
-        for name, of_study, of_slice in zip(CLASSES, study.labels, row.labels, strict=True):
-            if of_study == 0 and of_slice == 1:
-                raise DataError(
-                    f"{path}, line {row.line}: {name} is 1 on a slice of a study whose line {study.line} says 0."
-                )
+def _keys(slices: Sequence[SliceHeader]) -> tuple[list[Key], list[Key]]:
+    """By which the table speaks of the study, and of each of its slices; none of these for a multi-frame file."""
+    first = slices[0]
+    of_study = [("study_instance_uid", first.study_uid), ("accession_number", first.accession_number)]
+    of_slices = [("sop_instance_uid", header.sop_uid) for header in slices]
+    if first.frame is None:
+        return of_study, of_slices
+    return of_study + list(dict.fromkeys(of_slices)), []
 
 
-def _rows(path: Path) -> Iterator[LabelRow]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            _check_columns(path, table.fieldnames or [])
-            for record in table:
-                yield _row(path, table.line_num, record)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; `labels` in site.yaml should name the labels file.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); save it as comma-separated UTF-8.") from None
+def _refuse_disagreement(rows: Sequence[LabelRow], of_study: Sequence[LabelRow], study_uid: str) -> None:
+    """Raises where rows on the study itself contradict each other, or any two name another mask, split or study."""
+    for row in rows:
+        if row.study not in ("", study_uid):
+            raise _conflict(row, "puts the slice into another study than its file does")
+    for first, second in combinations(of_study, 2):
+        _refuse(first, second)
+    for name in ("mask", "split"):
+        naming = [row._replace(labels=_NOTHING) for row in rows if getattr(row, name) is not None]
+        for row in naming[1:]:
+            _refuse(naming[0], row)
 
 
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    for name in columns:
-        if name not in _COLUMNS:
-            near = get_close_matches(name, _COLUMNS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_COLUMNS)}."
-            raise DataError(f"{path}: unknown column {name!r}; {hint}")
-    missing = [name for name in CLASSES if name not in columns]
-    if missing:
-        raise DataError(f"{path}: column {missing[0]} is missing; add it, empty where nobody knows.")
-    if not set(_IDENTIFIERS) & set(columns):
-        raise DataError(f"{path}: no column identifies a study; add study_instance_uid or accession_number.")
+def _refuse(first: LabelRow, second: LabelRow) -> None:
+    if detail := contradiction(second, first):
+        raise _conflict(second, detail, first)
 
 
-def _row(path: Path, line: int, record: Mapping[str | None, str | None]) -> LabelRow:
-    where = f"{path}, line {line}"
-    if None in record or None in record.values():
-        raise DataError(f"{where}: has not as many cells as the table has columns; correct it.")
-    cells = {str(name): str(value).strip() for name, value in record.items()}
-    key = next(((name, cells[name]) for name in _IDENTIFIERS if cells.get(name)), None)
-    if key is None:
-        raise DataError(f"{where}: names no study; fill in study_instance_uid or accession_number.")
-    for name in CLASSES:
-        if cells[name] not in _VALUES:
-            raise DataError(f"{where}: {name} is {cells[name]!r}; write 0, 1, or nothing where it is unknown.")
-    split = cells.get("split", "")
-    if split not in ("", *SPLITS):
-        raise DataError(f"{where}: split is {split!r}; write one of {', '.join(SPLITS)}, or nothing.")
-    mask = cells.get("mask", "")
-    labels = _consistent(where, [_VALUES[cells[name]] for name in CLASSES])
-    return LabelRow(line, key, labels, path.parent / mask if mask else None, cast(Split, split) if split else None)
+def _refuse_denial(of_study: Sequence[LabelRow], of_slices: Sequence[LabelRow | None]) -> None:
+    """Raises where a slice shows what the study's rows deny, or no slice shows what they affirm."""
+    known = [row for row in of_slices if row is not None]
+    complete = bool(known) and len(known) == len(of_slices)
+    for row in of_study:
+        for j, (name, label) in enumerate(zip(CLASSES, row.labels, strict=True)):
+            shown = next((other for other in known if other.labels[j] == 1), None)
+            if label == 0 and shown is not None:
+                raise _conflict(shown, f"{name} is 1 on a slice of a study of which line {row.line} says 0", row)
+            if label == 1 and complete and all(other.labels[j] == 0 for other in known):
+                detail = f"{name} is 1 and the rows of all slices say 0, the first in line {known[0].line}"
+                raise _conflict(row, detail, *known)
 
 
-def _consistent(where: str, labels: Sequence[int]) -> tuple[int, ...]:
-    """The labels with `any` and the subtypes following from each other; raises DataError where they contradict.
-
-    In plain integers, for a table may have a row for each of a million slices.
-    """
-    hemorrhage, *subtypes = labels
-    if 1 not in subtypes:
-        return (0,) * len(labels) if hemorrhage == 0 else tuple(labels)
-    if hemorrhage == 0:
-        raise DataError(f"{where}: any is 0 and {SUBTYPES[subtypes.index(1)]} is 1; correct one of them.")
-    return 1, *subtypes
+def _conflict(row: LabelRow, detail: str, *others: LabelRow) -> UnusableLabels:
+    lines = sorted({row.line, *(other.line for other in others)})
+    return UnusableLabels("label-conflict", f"line {row.line}: {detail}", lines)

@@ -1,64 +1,17 @@
 """The data ledger: what became of every file, series, study and label row, and why. It never leaves the site."""
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, cast
 
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import writing_whole
+from bloodnet_model.reasons import FAULTS, RULES
 
 Kind = Literal["file", "series", "study", "label"]
 Status = Literal["used", "skipped", "quarantined"]
-
-_FAULTS: Final[Mapping[str, str]] = {
-    "missing-file": "A manifest names this file, and it is not there.",
-    "unreadable": "The operating system could not read the file.",
-    "bad-header": "The header lacks an identifier or holds a malformed one.",
-    "no-pixels": "The file is a CT by its header and holds no pixel data.",
-    "multi-frame": "An enhanced or multi-frame object; the site's export can write it as single slices.",
-    "not-greyscale": "A colour picture (a screenshot or report), which holds no HU.",
-    "no-rescale": "RescaleSlope or RescaleIntercept is missing, so HU are unknown.",
-    "no-spacing": "PixelSpacing is missing, so nothing can be measured.",
-    "no-orientation": "ImageOrientationPatient is missing, and nothing says that the image is axial.",
-    "no-position": "The slice's place in the stack is unknown.",
-    "undecodable": "No decoder could read the compressed pixels.",
-    "truncated": "The pixel data is shorter than the header announces.",
-    "wrong-shape": "The pixels decode to another size than the header announces.",
-}
-_RULES: Final[Mapping[str, str]] = {
-    "not-dicom": "The file is not DICOM.",
-    "not-ct": "The file or series is of another modality, or no image.",
-    "localizer": "A localizer (scout, topogram).",
-    "secondary": "A secondary capture, projection or map computed from other images.",
-    "not-axial": "The plane lies more than 35 degrees from axial.",
-    "mixed-geometry": "The orientation, matrix or spacing differs from that of most of the series.",
-    "duplicate-file": "Another file with this SOPInstanceUID is kept.",
-    "duplicate-position": "Another slice of the series at this position is kept.",
-    "too-few-slices": "The series has fewer distinct positions than `minimum_slices`.",
-    "contrast": "The header says that contrast agent was given.",
-    "bone": "A bone or lung reconstruction.",
-    "other-series": "The series is usable; another of the same study fits better.",
-    "too-few-readable": "Fewer slices than `minimum_slices` could be decoded.",
-    "no-label": "No row of the labels file says anything of the study.",
-    "without-study": "No usable header of this site has the row's identifiers.",
-    "not-used": "The row's study or slice is not among those used.",
-    "repeated": "An equal row stands further up.",
-}
-_REMARKS: Final[Mapping[str, str]] = {
-    "by-instance-number": "No slice of the series has a position; InstanceNumber ordered them.",
-    "mask-missing": "The mask file is not there; the study is used without it.",
-    "mask-unreadable": "The mask cannot be read as NIfTI; the study is used without it.",
-    "mask-values": "The mask holds other values than 0 to 5; the study is used without it.",
-    "mask-size": "The mask does not cover the chosen series' slices; the study is used without it.",
-    "mask-geometry": "The mask lies on another grid than the chosen series; the study is used without it.",
-    "mask-contradicts": "The mask shows what the study's labels exclude, or is empty where they see blood; "
-    "the study is used without it.",
-}
-REASONS: Final[Mapping[str, str]] = {**_FAULTS, **_RULES, **_REMARKS}
-"""What each reason code means. A used item has none, or one of the remarks."""
 
 _COLUMNS: Final = ("kind", "item", "status", "reason", "detail")
 
@@ -74,59 +27,80 @@ class Entry:
 
     @property
     def status(self) -> Status:
-        if self.reason in _FAULTS:
+        if self.reason in FAULTS:
             return "quarantined"
-        return "skipped" if self.reason in _RULES else "used"
+        return "skipped" if self.reason in RULES else "used"
 
 
+@dataclass(frozen=True)
 class Ledger:
-    """Lines in the order in which things were found; files are named relative to the site's folder."""
+    """The ledgers of a site, or of a site's members, read from disk line by line."""
 
-    def __init__(self, root: Path, entries: Iterable[Entry] = ()) -> None:
-        self._prefix = f"{root}/"
-        self._entries: list[Entry] = []
-        self.extend(entries)
+    paths: tuple[Path, ...]
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
-
-    def add(self, kind: Kind, item: str | Path, reason: str = "", detail: str = "") -> None:
-        self._entries.append(Entry(kind, str(item).removeprefix(self._prefix), reason, detail))
-
-    def extend(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            self.add(entry.kind, entry.item, entry.reason, entry.detail)
+        for path in self.paths:
+            with path.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file):
+                    yield Entry(cast(Kind, row["kind"]), row["item"], row["reason"], row["detail"])
 
     def counts(self) -> dict[str, int]:
         """How many lines of each kind and reason: `study-used`, `file-contrast`, `label-not-used`, ..."""
-        return dict(sorted(Counter(f"{entry.kind}-{entry.reason or 'used'}" for entry in self).items()))
+        return counts(self)
 
     def summary(self) -> str:
         """One line that answers: is all my data used?"""
-        return f"{self._sentence('study', 'studies')}; {self._sentence('file', 'files')}."
+        return summary(self.counts())
 
-    def _sentence(self, kind: Kind, plural: str) -> str:
-        found = [entry for entry in self if entry.kind == kind]
-        unused = Counter(entry.reason for entry in found if entry.status != "used")
-        used = len(found) - unused.total()
-        if not unused:
-            return f"all {used} {plural} are used"
-        why = ", ".join(f"{count} {reason}" for reason, count in unused.most_common())
-        return f"{used} of {len(found)} {plural} are used, not used: {why}"
 
-    def write(self, path: Path) -> None:
-        """As CSV, whole or not at all."""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
+def write_ledger(path: Path, root: Path, entries: Iterable[Entry]) -> None:
+    """Write `entries` as CSV, one by one, whole or not at all; files are named relative to `root`."""
+    prefix = f"{root}/"
+    with writing_whole(path) as file:
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(_COLUMNS)
-        rows.writerows((entry.kind, entry.item, entry.status, entry.reason, entry.detail) for entry in self)
-        write_whole(path, text.getvalue())
+        rows.writerows((e.kind, e.item.removeprefix(prefix), e.status, e.reason, e.detail) for e in entries)
 
-    @classmethod
-    def read(cls, path: Path, root: Path) -> Self:
-        """The ledger that `write` wrote to `path`."""
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            return cls(
-                root, (Entry(cast(Kind, row["kind"]), row["item"], row["reason"], row["detail"]) for row in rows)
-            )
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many of the studies that the labels file names are used."""
+
+    labelled: int
+    usable: int
+
+    @property
+    def share(self) -> float:
+        return self.usable / self.labelled if self.labelled else 1.0
+
+
+def coverage(counted: Mapping[str, int]) -> Coverage:
+    """From what `counts` gives: every study has a line, and one that no label speaks of says so."""
+    labelled = {key: n for key, n in counted.items() if key.startswith("study-") and key != "study-no-label"}
+    unused = sum(n for key, n in labelled.items() if _left_out(key.removeprefix("study-")))
+    return Coverage(sum(labelled.values()), sum(labelled.values()) - unused)
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """How many entries of each kind and reason, `<kind>-<reason or used>`; numbers alone, fit to send."""
+    return dict(sorted(Counter(f"{entry.kind}-{entry.reason or 'used'}" for entry in entries).items()))
+
+
+def summary(counted: Mapping[str, int]) -> str:
+    """Is all the data used? One line, from what `counts` gives."""
+    return f"{_sentence(counted, 'study', 'studies')}; {_sentence(counted, 'file', 'files')}."
+
+
+def _left_out(reason: str) -> bool:
+    return reason in FAULTS or reason in RULES
+
+
+def _sentence(counted: Mapping[str, int], kind: str, plural: str) -> str:
+    found = {key.removeprefix(f"{kind}-"): n for key, n in counted.items() if key.startswith(f"{kind}-")}
+    unused = Counter({reason: n for reason, n in found.items() if _left_out(reason)})
+    total = sum(found.values())
+    used = total - unused.total()
+    if not unused:
+        return f"all {used} {plural} are used"
+    why = ", ".join(f"{count} {reason}" for reason, count in unused.most_common())
+    return f"{used} of {total} {plural} are used, not used: {why}"

@@ -1,189 +1,161 @@
-"""From a site's files to prepared studies: index, choose a series, split, read, prepare; every step in the ledger."""
+"""One study from its files to what the network sees: read, check that it is a head, crop, window, lay the mask."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import UnusableSlice
 from bloodnet_model.preprocessing import head_centre, prepare_mask, prepare_volume
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.study import Study
-from client.cache import PreparedWriter
-from client.dicom import SliceHeader
-from client.index import index_studies
-from client.labels import LabelTable, StudyLabels, labels_of, settled
-from client.ledger import Ledger
-from client.masks import UnusableMask, check_mask, labels_from_mask, read_mask
-from client.series_selection import select_series
+from client.index import IndexedFile
+from client.labels import LabelTable, StudyLabels, settled
+from client.ledger import Entry
+from client.listing import state_of
+from client.masks import UnusableMask, check_mask, disputed_slices, labels_from_mask, read_mask
+from client.plausibility import not_a_head
 from client.site_settings import Site
-from client.splits import Split, split_patients
+from client.survey import SurveyedStudy, one_line_a_file, survey_study
 from client.volume import Volume, read_volume
 
-OnStudy = Callable[[int, int], None]
-"""Told after each study how many are done, and of how many."""
+Remarks = Mapping[int, tuple[str, str]]
+"""Reason and detail by line of the labels file."""
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A study with a usable series and labels."""
+class Task:
+    """A study to prepare, and the (size, time of change) in which the index knows each of its files."""
 
-    uid: str
-    patient: str
-    slices: tuple[SliceHeader, ...]
-    labels: StudyLabels
-
-
-@dataclass
-class _Lines:
-    """What became of the rows of the labels file: those used, and remarks on their masks."""
-
-    used: set[int] = field(default_factory=set)
-    remarks: dict[int, tuple[str, str]] = field(default_factory=dict)
+    surveyed: SurveyedStudy
+    states: Mapping[Path, tuple[int, int]]
+    minimum_slices: int
+    preprocessing: PreprocessingSettings
 
 
-def build(
-    site: Site,
-    files: Iterable[Path],
-    table: LabelTable,
-    preprocessing: PreprocessingSettings,
-    writer: PreparedWriter,
-    on_study: OnStudy | None = None,
-) -> Ledger:
-    """Prepare every usable study of the site into `writer`; returns the ledger of all that was found.
+@dataclass(frozen=True)
+class Examined:
+    """What came of a study whose pixels were read.
 
-    Raises DataError where no file is a CT, or where labels contradict each other.
+    study:   as the network sees it; None where it cannot be used, for `reason`
+    volume:  its HU; None where too little could be read
+    entries: ledger lines of all its series and files
     """
-    ledger, lines = Ledger(site.folder), _Lines()
-    studies = index_studies(files, ledger)
-    if not studies:
-        raise DataError(f"{site.folder}: none of its files is a CT slice; correct `dicom` in its site.yaml.")
-    candidates = _candidates(studies, table, site.settings.minimum_slices, ledger)
-    splits = _splits(site, table, candidates)
-    for done, candidate in enumerate(candidates, start=1):
-        study = _prepared(candidate, site.settings.minimum_slices, preprocessing, ledger, lines)
-        if study is not None:
-            split = splits[candidate.patient]
-            writer.append(split, study)
-            ledger.add("study", candidate.uid, detail=f"{split}, {study.slices} slices")
-        if on_study is not None:
-            on_study(done, len(candidates))
-    _enter_labels(table, studies, lines, ledger)
-    return ledger
+
+    study: Study | None
+    volume: Volume | None
+    reason: str
+    detail: str
+    entries: tuple[Entry, ...]
+    lines: Remarks = field(default_factory=dict)
+
+    @property
+    def pixels(self) -> str:
+        """Digest by which the same head is known under another name."""
+        return hashlib.sha256(self.study.windows.data).hexdigest() if self.study is not None else ""
 
 
-def _candidates(
-    studies: Mapping[str, list[SliceHeader]], table: LabelTable, minimum_slices: int, ledger: Ledger
-) -> list[_Candidate]:
-    """The studies that have both a usable series and labels; the others go into the ledger."""
-    candidates = []
-    for uid, headers in studies.items():
-        selection = select_series(headers, minimum_slices)
-        ledger.extend(selection.entries)
-        labels = labels_of(table, selection.slices) if selection.slices else None
-        if labels is None:
-            _skip(uid, selection.slices, selection.reason or "no-label", ledger)
-        else:
-            candidates.append(_Candidate(uid, selection.slices[0].patient, selection.slices, labels))
-    return candidates
+def task_of(
+    site: Site, uid: str, files: Sequence[IndexedFile], table: LabelTable, preprocessing: PreprocessingSettings
+) -> Task:
+    """A study of the index, its series chosen and its labels found."""
+    rules = site.settings.series
+    states = {file.headers[0].path: (file.size, file.mtime_ns) for file in files}
+    return Task(survey_study(uid, files, table, rules), states, rules.minimum_slices, preprocessing)
 
 
-def _splits(site: Site, table: LabelTable, candidates: Iterable[_Candidate]) -> dict[str, Split]:
-    """Split of every patient: the one the labels file gives to any of their studies, else the site's own."""
-    given: dict[str, Split] = {}
-    positive: dict[str, bool] = {}
-    for candidate in candidates:
-        patient, split = candidate.patient, candidate.labels.split
-        if split is not None and given.setdefault(patient, split) != split:
-            line = candidate.labels.lines[0]
-            raise DataError(f"{table.path}, line {line}: puts a patient into two splits; give their studies one split.")
-        hemorrhage = settled(candidate.labels.study, candidate.labels.slices)[0][0] == 1
-        positive[patient] = positive.get(patient, False) or bool(hemorrhage)
-    free = {patient: positive[patient] for patient in positive if patient not in given}
-    settings = site.settings
-    return split_patients(free, settings.validation_share, settings.test_share, settings.split_seed) | given
+def examine(task: Task) -> Examined:
+    """Read, judge and prepare one study."""
+    surveyed = task.surveyed
+    volume = _unchanged(read_volume(surveyed.slices), task.states)
+    failures = [Entry("file", str(header.path), fault.reason, str(fault)) for header, fault in volume.failures]
+    lines = dict.fromkeys(surveyed.lines, ("", ""))
+    reason, detail = _objection(volume, task.minimum_slices)
+    files = [Entry("file", str(header.path), reason) for header in volume.headers]
+    entries = one_line_a_file((*surveyed.entries, *failures, *files))
+    if reason or surveyed.labels is None:
+        return Examined(None, volume, reason, detail, entries, lines)
+    study, remarks = prepare_study(volume, surveyed, task.preprocessing)
+    return Examined(study, volume, "", f"{study.slices} slices", entries, {**lines, **remarks})
 
 
-def _prepared(
-    candidate: _Candidate,
-    minimum_slices: int,
-    preprocessing: PreprocessingSettings,
-    ledger: Ledger,
-    lines: _Lines,
-) -> Study | None:
-    """The study as the network sees it; None where too few of its slices could be read."""
-    volume = read_volume(candidate.slices)
-    for header, failure in volume.failures:
-        ledger.add("file", header.path, failure.reason, str(failure))
+def prepare(task: Task) -> Examined:
+    """`examine` without the volume, which is large and would travel between processes."""
+    return replace(examine(task), volume=None)
+
+
+def _unchanged(volume: Volume, states: Mapping[Path, tuple[int, int]]) -> Volume:
+    """The volume without slices whose file is not as the index knows it: header and pixels may not belong together."""
+    paths = {header.path for header in volume.headers}
+    changed = {path for path in paths if state_of(path) != states[path]}
+    if not changed:
+        return volume
+    kept = [header.path not in changed for header in volume.headers]
+    faults = tuple(
+        (header, UnusableSlice("changed", f"{header.path.name}: changed while it was read."))
+        for header in volume.headers
+        if header.path in changed
+    )
+    headers = tuple(header for header in volume.headers if header.path not in changed)
+    return replace(volume, hu=volume.hu[kept], headers=headers, failures=volume.failures + faults)
+
+
+def _objection(volume: Volume, minimum_slices: int) -> tuple[str, str]:
     if len(volume.headers) < minimum_slices:
-        _skip(candidate.uid, volume.headers, "too-few-readable", ledger)
-        return None
-    for header in volume.headers:
-        ledger.add("file", header.path)
-    lines.used.update(candidate.labels.lines)
-    unread = {header.path for header, _ in volume.failures}
-    kept = [header.path not in unread for header in candidate.slices]
-    return _study(volume, candidate.labels, candidate.labels.slices[kept], preprocessing, lines)
+        return "too-few-readable", f"{len(volume.headers)} of at least {minimum_slices}"
+    why = not_a_head(volume.hu, volume.spacing_mm)
+    return ("not-a-head", why) if why else ("", "")
 
 
-def _study(
-    volume: Volume,
-    labels: StudyLabels,
-    given: NDArray[np.int8],
-    preprocessing: PreprocessingSettings,
-    lines: _Lines,
-) -> Study:
-    """Windows, labels and mask of one volume; `given` are the labels (slices, 6) of its slices."""
+def prepare_study(
+    volume: Volume, surveyed: SurveyedStudy, preprocessing: PreprocessingSettings
+) -> tuple[Study, Remarks]:
+    """Windows, labels and mask of a volume; remarks on the row that names the mask."""
+    labels = surveyed.labels
+    assert labels is not None
+    unread = {id(header) for header, _ in volume.failures}
+    given = labels.slices[[id(header) not in unread for header in surveyed.slices]]  # (slices, 6)
     centre = head_centre(volume.hu)
     windows = prepare_volume(volume.hu, volume.spacing_mm, preprocessing, centre)
-    bits = _mask_bits(volume, labels, lines)
+    bits, remarks = _mask_bits(volume, labels)
     if bits is None:
         study, slices = settled(labels.study, given)
         empty = np.zeros((len(windows), preprocessing.rows // 2, preprocessing.columns // 2), np.uint8)
-        return Study(windows, study, slices, empty, slices[:, 0] == 0)
+        return Study(windows, study, slices, empty, slices[:, 0] == 0), remarks
     prepared = prepare_mask(bits, volume.spacing_mm, centre, preprocessing)
     drawn = labels_from_mask(bits, prepared, labels.study)
     study, slices = settled(labels.study, np.where(given >= 0, given, drawn).astype(np.int8))
-    disputed = (given[:, 0] >= 0) & (given[:, 0] != bits.any(axis=(1, 2)))  # reader and mask differ on this slice
-    return Study(windows, study, slices, prepared, ~disputed)
+    disputed, why = disputed_slices(bits, given)
+    if why and labels.mask is not None:
+        remarks = {labels.mask[1]: ("mask-slice-conflict", why)}
+    return Study(windows, study, slices, prepared, ~disputed), remarks
 
 
-def _mask_bits(volume: Volume, labels: StudyLabels, lines: _Lines) -> NDArray[np.uint8] | None:
+def _mask_bits(volume: Volume, labels: StudyLabels) -> tuple[NDArray[np.uint8] | None, Remarks]:
     """Mask bits in the volume's display; None, with a remark on its row, where there is no usable mask."""
     if labels.mask is None:
-        return None
+        return None, {}
     path, line = labels.mask
     try:
         bits = read_mask(path, volume.headers, labels.study)
         check_mask(bits, labels.study)
     except UnusableMask as fault:
-        lines.remarks[line] = (fault.reason, str(fault))
-        return None
-    return volume.display.apply(bits)
+        return None, {line: (fault.reason, str(fault))}
+    return volume.display.apply(bits), {}
 
 
-def _skip(uid: str, slices: Iterable[SliceHeader], reason: str, ledger: Ledger) -> None:
-    ledger.add("study", uid, reason)
-    for header in slices:
-        ledger.add("file", header.path, reason)
-
-
-def _enter_labels(table: LabelTable, studies: Mapping[str, list[SliceHeader]], lines: _Lines, ledger: Ledger) -> None:
-    """A line for every row of the labels file."""
-    known = {
-        key
-        for header in (header for headers in studies.values() for header in headers)
-        for key in (
-            ("study_instance_uid", header.study_uid),
-            ("accession_number", header.accession_number),
-            ("sop_instance_uid", header.sop_uid),
+def made_from(task: Task) -> str:
+    """Digest of all that the outcome of a study depends on; reads no file."""
+    surveyed, labels = task.surveyed, task.surveyed.labels
+    digest = hashlib.sha256(f"{task.minimum_slices} {surveyed.reason} {surveyed.detail} {surveyed.entries}".encode())
+    for header in surveyed.slices:
+        digest.update(f"{header.path} {header.frame} {task.states[header.path]}\n".encode())
+    if labels is not None:
+        mask = (*labels.mask, state_of(labels.mask[0])) if labels.mask else ()
+        digest.update(
+            f"{labels.lines} {labels.split} {mask}".encode() + labels.study.tobytes() + labels.slices.tobytes()
         )
-    }
-    for row in table.rows.values():
-        unused = "not-used" if row.key in known else "without-study"
-        reason, detail = lines.remarks.get(row.line, ("" if row.line in lines.used else unused, ""))
-        ledger.add("label", f"line {row.line}", reason, detail)
-    for line in table.repeats:
-        ledger.add("label", f"line {line}", "repeated")
+    return digest.hexdigest()

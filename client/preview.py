@@ -6,17 +6,15 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bloodnet_model.files import write_whole
 from bloodnet_model.study import Study
 from client.dataset import SPLITS, SiteData, Split
+from client.strip import strip
 
 STUDIES: Final = 6
-SLICES: Final = 8
-_VERDICT: Final = {1: "positive", 0: "negative", -1: "unlabelled"}
+IN_WORDS: Final = {1: "positive", 0: "negative", -1: "unlabelled"}
 
 
 def refresh_preview(data: SiteData) -> None:
@@ -34,14 +32,14 @@ def write_preview(data: SiteData) -> Path:
     One study a row, first window, slices evenly spaced from inferior to superior, mask outlined in red.
     """
     rows = list(_chosen(data))
-    figure = Figure(figsize=(1.5 * SLICES, 1.8 * max(1, len(rows))), facecolor="black", layout="constrained")
-    grid = figure.subplots(max(1, len(rows)), SLICES, squeeze=False)
-    for axes in grid.flat:
+    figure = Figure(figsize=(12, 1.8 * max(1, len(rows))), facecolor="black", layout="constrained")
+    grid = figure.subplots(max(1, len(rows)), squeeze=False)[:, 0]
+    for axes in grid:
         axes.set_axis_off()
-    for line, (split, study) in zip(grid, rows, strict=False):
-        _draw(line, study)
-        title = f"{split}, {_VERDICT[int(study.study_labels[0])]}, {study.slices} slices"
-        line[0].set_title(title, color="white", fontsize=9, loc="left")
+    for axes, (split, study) in zip(grid, rows, strict=False):
+        axes.imshow(strip(study.windows, study.mask_bits))
+        title = f"{split}, {IN_WORDS[int(study.study_labels[0])]}, {study.slices} slices"
+        axes.set_title(title, color="white", fontsize=9, loc="left")
     picture = io.BytesIO()
     figure.savefig(picture, format="png")  # the Agg renderer; no pyplot and none of its global state
     write_whole(data.site.preview, picture.getvalue())
@@ -57,16 +55,3 @@ def _chosen(data: SiteData) -> Iterator[tuple[Split, Study]]:
         by_split.append([(split, study) for pair in zip_longest(*sides) for study in pair if study is not None])
     in_turn = (row for turn in zip_longest(*by_split) for row in turn if row is not None)
     yield from islice(in_turn, STUDIES)
-
-
-def _draw(line: list[Axes], study: Study) -> None:
-    shown = np.unique(np.linspace(0, study.slices - 1, len(line)).round().astype(int))
-    for axes, index in zip(line, shown, strict=False):
-        image = study.windows[index, 0]  # (rows, columns)
-        rows, columns = image.shape
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, columns, rows, 0))
-        blood = study.mask_bits[index] > 0
-        if blood.any():
-            # A mask pixel covers two by two image pixels; its centre lies between them.
-            x, y = np.arange(1, columns, 2), np.arange(1, rows, 2)
-            axes.contour(x, y, blood, levels=[0.5], colors="red", linewidths=0.8)

@@ -13,19 +13,36 @@ from bloodnet_model.settings import Settings, validated
 SITE_FILE = "site.yaml"
 
 
+class SeriesRules(Settings):
+    """By which rules one series of a study is chosen; words are matched without regard to case."""
+
+    minimum_slices: int = Field(8, ge=1, description="fewest slices of a usable series")
+    preferred_thickness_mm: float = Field(5.0, gt=0, description="of several usable series, the nearest is read")
+    largest_tilt_degrees: float = Field(35.0, ge=0, le=90, description="farthest a plane may lie from axial")
+    derived: bool = Field(False, description="read series whose ImageType says DERIVED, too")
+    exclude: tuple[str, ...] = Field((), description="series with one of these words in their description are not read")
+    prefer: tuple[str, ...] = Field((), description="of several usable series, those with one of these words go first")
+
+
 class SiteSettings(Settings):
     """Settings of one site; paths are relative to the site's folder."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="letters, digits and hyphens: it travels")
-    dicom: tuple[str, ...] = Field((), description="folders, searched to their depth, or .txt lists of DICOM files")
+    dicom: tuple[str, ...] = Field(
+        (), description="folders, searched to their depth, zip archives, or .txt lists of files"
+    )
     members: tuple[str, ...] = Field((), description="in place of dicom: site folders whose studies make up this site")
-    labels: str = "labels.csv"
-    cache: str = Field(".bloodnet", description="folder that may be written")
+    labels: str = Field("labels.csv", description="table of what is known of studies and slices")
+    cache: str = Field(".bloodnet", description="folder that may be written; it needs a few GB for a thousand studies")
     minimum_cohort: int = Field(10, ge=1, description="fewest studies of a split whose histograms may leave the site")
-    minimum_slices: int = Field(8, ge=1, description="fewest slices of a usable series")
+    minimum_coverage: float = Field(
+        0.8, ge=0, le=1, description="share of the labelled studies that must be usable for the site to join"
+    )
+    series: SeriesRules = Field(SeriesRules(), description="by which rules one series of a study is chosen")
+    cores: int | None = Field(None, ge=1, description="processor cores this site may use; all unless given")
     validation_share: float = Field(0.2, ge=0, lt=1, description="of the patients whom labels.csv gives no split")
-    test_share: float = Field(0.25, ge=0, lt=1)
-    split_seed: int = 0
+    test_share: float = Field(0.25, ge=0, lt=1, description="likewise; the rest of the patients train")
+    split_seed: int = Field(0, description="deals the patients anew")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,8 +1,10 @@
 """Which patients train, validate and test: decided by the patient, so that no patient is on two sides."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, Protocol
+
+from client.site_settings import SiteSettings
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
@@ -28,6 +30,34 @@ def split_patients(
         for index, patient in enumerate(patients):
             splits[patient] = "test" if index < tests else "validation" if index < held_out else "train"
     return splits
+
+
+class StudyOfPatient(Protocol):
+    """What decides a study's split: `hemorrhage` is 1, 0 or -1 (unknown), `split` what labels.csv gives, if any."""
+
+    @property
+    def uid(self) -> str: ...
+    @property
+    def patient(self) -> str: ...
+    @property
+    def hemorrhage(self) -> int: ...
+    @property
+    def split(self) -> Split | None: ...
+
+
+def split_studies(settings: SiteSettings, studies: Iterable[StudyOfPatient]) -> dict[str, Split]:
+    """Split of every study, by UID: that of its patient, which labels.csv gives or else `split_patients`."""
+    patients: dict[str, str] = {}
+    given: dict[str, Split] = {}
+    positive: dict[str, bool] = {}
+    for study in studies:
+        patients[study.uid] = study.patient
+        positive[study.patient] = positive.get(study.patient, False) or study.hemorrhage == 1
+        if study.split is not None:
+            given[study.patient] = study.split
+    free = {patient: side for patient, side in positive.items() if patient not in given}
+    dealt = split_patients(free, settings.validation_share, settings.test_share, settings.split_seed)
+    return {uid: given.get(patient) or dealt[patient] for uid, patient in patients.items()}
 
 
 def _rounded(share: float) -> int:

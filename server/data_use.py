@@ -4,39 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bloodnet_model.reasons import FAULTS, REMARKS
 from server.run_metrics import RunMetrics
-
-REMARKS: Final = frozenset(
-    {
-        "by-instance-number",
-        "mask-missing",
-        "mask-unreadable",
-        "mask-values",
-        "mask-size",
-        "mask-geometry",
-        "mask-contradicts",
-    }
-)
-"""Reason codes of a site's ledger that go with an item which is used all the same."""
-
-FAULTS: Final = frozenset(
-    {
-        "missing-file",
-        "unreadable",
-        "bad-header",
-        "no-pixels",
-        "multi-frame",
-        "not-greyscale",
-        "no-rescale",
-        "no-spacing",
-        "no-orientation",
-        "no-position",
-        "undecodable",
-        "truncated",
-        "wrong-shape",
-    }
-)
-"""Reason codes of items that are quarantined as faulty; any other code is a rule by which an item is skipped."""
 
 _KINDS: Final = {"study": "studies", "series": "series", "file": "files", "label": "label rows"}
 
@@ -68,7 +37,7 @@ def ledger_rows(metrics: RunMetrics) -> Iterator[LedgerRow]:
                 remarks = {reason: n for reason, n in lines.items() if reason in REMARKS}
                 used = lines.pop("used", 0) + sum(remarks.values())
                 faults = {reason: n for reason, n in lines.items() if reason in FAULTS}
-                rules = {reason: n for reason, n in lines.items() if reason not in REMARKS | FAULTS}
+                rules = {reason: n for reason, n in lines.items() if reason not in REMARKS and reason not in FAULTS}
                 yield LedgerRow(name, plural, used, rules, faults, remarks)
 
 

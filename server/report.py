@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.page import render_page
 from server.data_use import ledger_rows, ledger_totals
 from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, roc_plot
-from server.report_template import TEMPLATE
+from server.report_template import BODY
 from server.run_folder import CONFIG, REPORT
 from server.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
 from server.wording import figure, in_words, interval, why_undefined
@@ -41,10 +41,10 @@ def render_report(run_folder: Path) -> Path:
 
 def report_html(metrics: RunMetrics, settings: str) -> str:
     """The report as HTML; equal arguments give equal text. Whatever comes from a site is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "interval": interval, "in_words": in_words, "thousands": "{:,}".format}
     shown = _shown(metrics)
-    return environment.from_string(TEMPLATE).render(
+    return render_page(
+        BODY,
+        {"figure": figure, "interval": interval, "in_words": in_words, "thousands": "{:,}".format},
         metrics=metrics,
         settings=settings,
         headline=_headline(metrics, shown),

@@ -7,20 +7,21 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, UnusableSlice
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.seeds import derive_seed
-from client.dicom import SliceHeader
-from client.index import index_studies, listed_files
+from client.dicom import SliceHeader, read_headers
 from client.labels import LabelRow, LabelTable, read_labels
-from client.ledger import Ledger
+from client.listing import found_files
 from client.site_settings import SITE_FILE, Site, read_site
 
 _KEYS = ("study_instance_uid", "accession_number", "sop_instance_uid")
@@ -62,7 +63,8 @@ def deal_patients(sources: Sequence[Path], count: int, seed: int, out: Path) -> 
     shuffled = [names[i] for i in rng.permutation(len(names))]
     order = sorted(shuffled, key=lambda name: not _is_positive(patients[name]))
     settings = {
-        "minimum_slices": min(site.settings.minimum_slices for site in sites),
+        "series": {"minimum_slices": min(site.settings.series.minimum_slices for site in sites)},
+        "cores": 1,  # the sites share a machine, and each is prepared in a process of its own
         "minimum_cohort": min(site.settings.minimum_cohort for site in sites),
     }
     width = len(str(count))
@@ -79,11 +81,12 @@ def _patients(sites: Sequence[Site]) -> dict[str, _Patient]:
     patients: defaultdict[str, _Patient] = defaultdict(_Patient)
     for site in sites:
         table = read_labels(site.labels)
-        files = sorted(set(listed_files(site)))
-        for headers in index_studies(files, Ledger(site.folder)).values():
-            patient = patients[headers[0].patient]
-            patient.files.extend(header.path for header in headers)
-            patient.rows.update(_rows_of(table, headers))
+        for path in sorted({found.path for found in found_files(site)}):
+            with suppress(UnusableSlice):  # no CT: of no patient
+                headers = read_headers(path)
+                patient = patients[headers[0].patient]
+                patient.files.append(path)
+                patient.rows.update(_rows_of(table, headers))
     return dict(patients)
 
 
@@ -98,7 +101,7 @@ def _is_positive(patient: _Patient) -> bool:
     return any(row.labels[0] == 1 for row in patient.rows.values())
 
 
-def _write_site(folder: Path, patients: Sequence[_Patient], settings: Mapping[str, int]) -> None:
+def _write_site(folder: Path, patients: Sequence[_Patient], settings: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:

@@ -16,7 +16,9 @@ COMMANDS = {
     ("bloodnet-simulate", "phantom"): ("--hospitals", "--studies"),
     ("bloodnet-simulate", "reproduce"): ("cq500-table",),
     ("bloodnet-simulate", "reproduce", "cq500-table"): ("--data", "--sites"),
-    ("bloodnet-client",): ("index",),
+    ("bloodnet-client",): ("init", "check", "index"),
+    ("bloodnet-client", "init"): ("--name", "--dicom", "--labels"),
+    ("bloodnet-client", "check"): ("--sample", "--out", "--json"),
     ("bloodnet-client", "index"): ("--json",),
     ("bloodnet-server",): ("report",),
     ("bloodnet-server", "report"): ("RUN",),
@@ -122,7 +124,7 @@ def test_index_says_counts_that_are_fit_to_send(tmp_path: Path) -> None:
     assert counts["counts"]["train-studies"] > 0
     assert "dcm" not in shown.stdout
     shown = call("bloodnet-client", "index", site)
-    assert "all 6 studies are used" in shown.stdout
+    assert "All 6 studies are used" in shown.stdout
 
 
 def test_index_of_nothing(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _SITE_YAML = """\
 name: {name}
 dicom: [dicom]
 labels: labels.csv
+cores: 1  # the hospitals share a machine, and each is prepared in a process of its own
 minimum_cohort: 1  # nobody's privacy is at stake here; a real site keeps the default of 10
 """
 

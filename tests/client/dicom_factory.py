@@ -26,13 +26,18 @@ def uid(*parts: int) -> str:
     return ".".join(["1.2.826.0.1.3680043.10", *map(str, parts)])
 
 
-def head_hu() -> NDArray[np.float32]:
-    """(10, 32, 28) HU of a head in the standard display; a bright spot at the patient's left front marks its turn."""
+def head_hu(study: int = 1) -> NDArray[np.float32]:
+    """(10, 32, 28) HU of a head in the standard display; a bright spot at the patient's left front marks its turn.
+
+    Heads of studies after the first have a mark each that tells them apart.
+    """
     row, column = np.mgrid[:ROWS, :COLUMNS]
     radius = np.hypot((row - 15.5) / 14, (column - 13.5) / 11)
     plane = np.where(radius < 0.85, 30.0, np.where(radius < 1, 900.0, -1000.0))
     volume = np.repeat(plane[None], SLICES, axis=0)
     volume[:, 8:11, 17:20] = 70  # the patient's left is the image's right
+    if study > 1:
+        volume[:, 14 + study // 8 % 8, 10 + study % 8] += 20
     volume += np.arange(SLICES)[:, None, None]  # every slice can be told from its neighbours
     return volume.astype(np.float32)
 
@@ -96,11 +101,13 @@ def write_slice(
     return path
 
 
-def write_series(folder: Path, hu: NDArray[Any] | None = None, *, series: int = 1, **keywords: Any) -> list[Path]:
-    """The slices of `hu`, of `head_hu()` unless given, in files whose names run against their order."""
+def write_series(
+    folder: Path, hu: NDArray[Any] | None = None, *, study: int = 1, series: int = 1, **keywords: Any
+) -> list[Path]:
+    """The slices of `hu`, of the study's `head_hu` unless given, in files whose names run against their order."""
     return [
-        write_slice(folder / f"{series}-{99 - index}.dcm", plane, index=index, series=series, **keywords)
-        for index, plane in enumerate(head_hu() if hu is None else hu)
+        write_slice(folder / f"{series}-{99 - index}.dcm", plane, index=index, study=study, series=series, **keywords)
+        for index, plane in enumerate(head_hu(study) if hu is None else hu)
     ]
 
 

@@ -2,7 +2,11 @@
 
 import csv
 import os
+import subprocess
+import sys
+import zipfile
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +16,15 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import client.dataset
+import client.index
+import client.preparation
+import client.refresh
 from bloodnet_model.errors import DataError, SettingsError
-from bloodnet_model.settings import ModelSettings
+from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.study import Study
 from client.dataset import SPLITS, SiteData, load_site, prepare
-from client.ledger import Entry
+from client.ledger import Coverage, Entry
+from client.preparation import Examined, Task
 from tests.client.dicom_factory import head_hu, uid, write_labels, write_mask, write_series, write_site, write_slice
 
 ONE = {1: 1}
@@ -101,11 +109,19 @@ def test_every_file_study_and_row_has_one_line(tmp_path: Path, small: ModelSetti
     files = {str(path.relative_to(site)) for path in (site / "dicom").rglob("*") if path.is_file()}
     assert {item for kind, item in found if kind == "file"} == files
     studies = {item: entry.reason for (kind, item), entry in found.items() if kind == "study"}
-    assert studies == {uid(1): "", uid(2): "", uid(3): "no-label", uid(4): "no-label", uid(5): "contrast"}
+    assert studies == {
+        uid(1): "",
+        uid(2): "",
+        uid(3): "no-label",
+        uid(4): "no-label",
+        uid(5): "contrast",
+        uid(99): "no-files",
+    }
     rows = {item: entry.reason for (kind, item), entry in found.items() if kind == "label"}
     assert rows == dict(
         zip((f"line {k}" for k in range(2, 7)), ("", "", "not-used", "not-used", "without-study"), strict=True)
     )
+    assert data.coverage() == Coverage(labelled=4, usable=2)
     by_reason = Counter(entry.reason for (kind, _), entry in found.items() if kind == "file")
     assert by_reason == {"": 19, "bone": 10, "truncated": 1, "no-label": 20, "contrast": 10, "not-dicom": 1}
     assert found["file", "dicom/2/1-95.dcm"].status == "quarantined"
@@ -113,7 +129,7 @@ def test_every_file_study_and_row_has_one_line(tmp_path: Path, small: ModelSetti
 
 
 def test_too_few_readable_slices(tmp_path: Path, small: ModelSettings) -> None:
-    site = write_site(tmp_path, {1: 1}, minimum_slices=10)
+    site = write_site(tmp_path, {1: 1}, series="{minimum_slices: 10}")
     write_slice(site / "dicom" / "1" / "1-95.dcm", head_hu()[4], index=4, PixelData=b"\0" * 8)
     data = prepared(site, small)
     found = lines(data)
@@ -157,8 +173,11 @@ def test_the_labels_file_may_not_split_a_patient(tmp_path: Path, small: ModelSet
     write_splits(site, "test", "")
     assert prepared(site, small).counts()["test-studies"] == 2, "the patient's other study follows"
     write_splits(site, "test", "train")
-    with pytest.raises(DataError, match=r"labels\.csv, line 3: puts a patient into two splits"):
-        prepared(site, small)
+    data = prepared(site, small)
+    assert sum(data.counts().values()) == 0
+    assert lines(data)["study", uid(2)].reason == "label-conflict"
+    write_splits(site, "test", "test")
+    assert prepared(site, small).counts()["test-studies"] == 2, "as soon as the table is mended"
 
 
 def test_a_mask_lands_where_the_blood_is(tmp_path: Path, small: ModelSettings) -> None:
@@ -227,17 +246,58 @@ def test_a_mask_of_another_size_costs_the_mask_not_the_study(
     assert (row.reason, row.status) == ("mask-size", "used")
 
 
-def test_nothing_changed_nothing_rebuilt(tmp_path: Path, small: ModelSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = write_site(tmp_path, {1: 1, 2: 0})
-    calls: list[tuple[int, int]] = []
-    prepare(load_site(site), small.preprocessing, lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 2), (2, 2)]
-    prepare(load_site(site), small.preprocessing, lambda *_: calls.append((0, 0)))
-    assert len(calls) == 2
+@pytest.fixture
+def prepared_studies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """UIDs of the studies whose pixels are read."""
+    uids: list[str] = []
+
+    def counting(task: Task) -> Examined:
+        uids.append(task.surveyed.uid)
+        return client.preparation.prepare(task)
+
+    monkeypatch.setattr(client.refresh, "prepare", counting)
+    return uids
+
+
+def test_only_what_changed_is_prepared_again(tmp_path: Path, small: ModelSettings, prepared_studies: list[str]) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0, 3: 0})
+    prepared(site, small)
+    assert prepared_studies == [uid(1), uid(2), uid(3)]
+    prepared_studies.clear()
+    before = prepared(site, small).counts()
+    assert prepared_studies == []
     os.utime(site / "dicom" / "2" / "1-95.dcm")
-    prepare(load_site(site), small.preprocessing, lambda *_: calls.append((0, 0)))
-    assert len(calls) == 4
+    prepared(site, small)
+    rows = [{"study_instance_uid": uid(k), "any": int(k != 2)} for k in (1, 2, 3)]
+    write_labels(site / "labels.csv", rows)
+    after = prepared(site, small).counts()
+    assert prepared_studies == [uid(2), uid(3)], "a file of the second, the label of the third"
+    assert before != after
+    for path in (site / "dicom" / "1").iterdir():
+        path.unlink()
+    write_series(site / "dicom" / "4", study=4)
+    assert sum(prepared(site, small).counts()[f"{split}-studies"] for split in SPLITS) == 2
+    assert prepared_studies == [uid(2), uid(3)]
+
+
+def test_a_preset_keeps_its_store_while_another_is_used(
+    tmp_path: Path, small: ModelSettings, prepared_studies: list[str]
+) -> None:
+    site = load_site(write_site(tmp_path, {1: 1, 2: 0}))
+    other = small.preprocessing.model_copy(update={"rows": 40})
+    for preprocessing in (small.preprocessing, other, small.preprocessing, other):
+        data = prepare(site, preprocessing)
+        assert data.studies("train")[0].windows.shape[2] == preprocessing.rows
+    assert len(prepared_studies) == 4
+
+
+def test_fresh_data_opens_neither_files_nor_labels(
+    tmp_path: Path, small: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    prepared(site, small)
     monkeypatch.setattr(client.dataset, "read_labels", None)
+    monkeypatch.setattr(client.index, "read_headers", None)
     prepared(site, small)
 
 
@@ -248,50 +308,165 @@ def test_fresh_data_needs_no_writing(tmp_path: Path, small: ModelSettings) -> No
     (site / ".bloodnet" / "lock").mkdir()  # stands for a cache that may only be read
     assert prepared(site, small).counts()["train-studies"] == 1
     os.utime(site / "labels.csv")
-    with pytest.raises(DataError, match=r"\.bloodnet: cannot be written"):
+    with pytest.raises(DataError, match=r"\.bloodnet: cannot be written .*`cache`"):
         prepared(site, small)
 
 
-def test_two_at_once_build_once(tmp_path: Path, small: ModelSettings) -> None:
+def test_two_at_once_build_once(tmp_path: Path, small: ModelSettings, prepared_studies: list[str]) -> None:
     site = load_site(write_site(tmp_path, {1: 1, 2: 0}))
-    calls: list[int] = []
     with ThreadPoolExecutor(2) as threads:
-        runs = [threads.submit(prepare, site, small.preprocessing, lambda done, _: calls.append(done)) for _ in "ab"]
-    assert runs[0].result() == runs[1].result()
-    assert calls == [1, 2]
+        runs = [threads.submit(prepare, site, small.preprocessing) for _ in "ab"]
+    assert runs[0].result().counts() == runs[1].result().counts()
+    assert prepared_studies == [uid(1), uid(2)]
 
 
-def test_a_mask_beside_the_labels_folder_stays_fresh(tmp_path: Path, small: ModelSettings) -> None:
+def stop_after(number: int) -> Callable[[str, int, int], None]:
+    def on_progress(stage: str, done: int, total: int) -> None:
+        if stage == "preparing studies" and done == number:
+            raise KeyboardInterrupt
+
+    return on_progress
+
+
+def test_an_interrupted_index_continues_and_ends_in_the_same_bytes(
+    tmp_path: Path, small: ModelSettings, prepared_studies: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.refresh, "_TOGETHER", 1)
+    labels = {k: k % 2 for k in range(1, 7)}
+    whole, broken = (write_site(tmp_path / name, labels) for name in ("whole", "broken"))
+    prepared(whole, small)
+    prepared_studies.clear()
+    for stop in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            prepare(load_site(broken), small.preprocessing, stop_after(stop))
+    prepared(broken, small)
+    assert prepared_studies == [uid(k) for k in range(1, 7)], "none of them twice"
+    assert pixels(broken) == pixels(whole)
+
+
+def test_a_killed_index_continues(tmp_path: Path, small: ModelSettings) -> None:
+    """SIGKILL at several moments of a real `bloodnet-client index`; the end is that of an undisturbed one."""
+    labels = {k: k % 2 for k in range(1, 41)}
+    whole, killed = (write_site(tmp_path / name, labels) for name in ("whole", "killed"))
+    data = prepare(load_site(whole), model_settings("tiny").preprocessing)
+    command = [sys.executable, "-c", "from client.cli import main; main()", "index", str(killed)]
+    for seconds in (0.5, 0.9, 1.2, 1.5, 1.8):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    subprocess.run(command, check=True, capture_output=True)
+    again = prepare(load_site(killed), model_settings("tiny").preprocessing)
+    assert again.counts() == data.counts()
+    assert list(again.ledger()) == list(data.ledger())
+    assert pixels(killed) == pixels(whole)
+
+
+def pixels(site: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (site / ".bloodnet").rglob("*.u8")}
+
+
+def test_names_of_files_change_no_byte(tmp_path: Path, small: ModelSettings) -> None:
+    plain, shuffled = (write_site(tmp_path / name, {k: k % 2 for k in range(1, 9)}) for name in ("plain", "shuffled"))
+    for number, path in enumerate(sorted((shuffled / "dicom").rglob("*.dcm"), key=lambda path: path.name)):
+        folder = shuffled / "dicom" / f"{number * 7919 % 13}"
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / f"{number * 104729 % 99991}")
+    first, second = prepared(plain, small), prepared(shuffled, small)
+    assert pixels(plain) == pixels(shuffled) != {}
+    for split in SPLITS:
+        for a, b in zip(first.studies(split), second.studies(split), strict=True):
+            assert_array_equal(a.windows, b.windows)
+            assert_array_equal(a.slice_labels, b.slice_labels)
+
+
+def test_the_cache_names_nobody(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    for k in (1, 2):
+        write_series(site / "dicom" / str(k), study=k, patient=f"MUELLER{k}", PatientName="Mueller^Hans")
+    prepared(site, small)
+    for path in (path for path in (site / ".bloodnet").glob("prepared-*/*")):
+        content = path.read_bytes()
+        for word in (uid(1).encode(), b"MUELLER", b"Mueller", b".dcm", b"dicom"):
+            assert word not in content, path
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    counts = prepared(site, small).counts()
+    (store,) = (site / ".bloodnet").glob("prepared-*")
+    for path in (*store.iterdir(), site / ".bloodnet" / "index.sqlite"):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        assert prepared(site, small).counts() == counts, path.name
+        path = next(p for p in (store / path.name, site / ".bloodnet" / path.name) if p.exists())
+        assert path.read_bytes() != whole[: len(whole) // 2]
+
+
+def test_the_same_head_under_another_name_is_used_once(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    write_series(site / "dicom" / "3", head_hu(1), study=3, patient="P3")
+    write_labels(site / "labels.csv", [{"study_instance_uid": uid(k), "any": int(k != 2)} for k in (1, 2, 3)])
+    data = prepared(site, small)
+    assert sum(len(data.studies(split)) for split in SPLITS) == 2
+    assert lines(data)["study", uid(3)].reason == "duplicate-pixels"
+    for path in (site / "dicom" / "1").iterdir():
+        path.unlink()
+    assert lines(prepared(site, small))["study", uid(3)].status == "used", "once the other has gone"
+
+
+def test_a_study_in_an_archive(tmp_path: Path, small: ModelSettings) -> None:
+    plain, zipped = (write_site(tmp_path / name, {1: 1, 2: 0}) for name in ("plain", "zipped"))
+    with zipfile.ZipFile(zipped / "dicom" / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((zipped / "dicom" / "2").iterdir()):
+            archive.write(path, f"2/{path.name}")
+            path.unlink()
+    prepared(plain, small)
+    data = prepared(zipped, small)
+    assert pixels(zipped) == pixels(plain)
+    assert lines(data)["file", "dicom/export.zip/2/1-99.dcm"].status == "used"
+
+
+def test_a_file_that_changes_between_header_and_pixels(
+    tmp_path: Path, small: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = write_site(tmp_path, {1: 1})
+    path = site / "dicom" / "1" / "1-95.dcm"
+
+    def changing(task: Task) -> Examined:
+        os.utime(path)
+        return client.preparation.prepare(task)
+
+    monkeypatch.setattr(client.refresh, "prepare", changing)
+    data = prepared(site, small)
+    assert lines(data)["file", "dicom/1/1-95.dcm"].reason == "changed"
+    monkeypatch.undo()
+    assert only_study(prepared(site, small)).slices == 10
+
+
+def test_a_mask_beside_the_labels_folder_stays_fresh(
+    tmp_path: Path, small: ModelSettings, prepared_studies: list[str]
+) -> None:
     site = write_site(tmp_path, ONE, labels="tables/labels.csv")
     (site / "tables").mkdir()
     write_mask(site / "m.nii.gz", np.ones((28, 32, 10), np.uint8))
     write_labels(site / "tables" / "labels.csv", [{"study_instance_uid": uid(1), "any": 1, "mask": "../m.nii.gz"}])
-    assert prepared(site, small).parts == prepared(site, small).parts
-
-
-def test_a_build_that_fails_leaves_the_data_before(tmp_path: Path, small: ModelSettings) -> None:
-    site = write_site(tmp_path, {1: 1, 2: 0})
-    before = prepared(site, small)
-    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "any": 0, "epidural": 1}])
-    with pytest.raises(DataError, match="line 2: any is 0 and epidural is 1"):
-        prepared(site, small)
-
-    def stop(_: int, __: int) -> None:
-        raise KeyboardInterrupt
-
-    write_labels(site / "labels.csv", [{"study_instance_uid": uid(1), "any": 0}])
-    with pytest.raises(KeyboardInterrupt):
-        prepare(load_site(site), small.preprocessing, stop)
-    assert sum(before.counts()[f"{split}-studies"] for split in SPLITS) == 2
-
-
-def test_no_array_needs_pickle(tmp_path: Path, small: ModelSettings) -> None:
-    site = write_site(tmp_path, ONE)
     prepared(site, small)
-    arrays = list(site.rglob("*.npy"))
-    assert len(arrays) == 18
-    for path in arrays:
-        np.load(path, allow_pickle=False)
+    assert prepared_studies == [uid(1)]
+    prepared(site, small)
+    assert prepared_studies == [uid(1)]
+
+
+def test_a_row_that_contradicts_itself_costs_its_study_alone(tmp_path: Path, small: ModelSettings) -> None:
+    site = write_site(tmp_path, {1: 1, 2: 0})
+    rows = [{"study_instance_uid": uid(1), "any": 0, "epidural": 1}, {"study_instance_uid": uid(2), "any": 0}]
+    write_labels(site / "labels.csv", rows)
+    data = prepared(site, small)
+    found = lines(data)
+    assert found["study", uid(1)].reason == found["label", "line 2"].reason == "label-conflict"
+    assert found["study", uid(2)].status == "used"
+    assert data.coverage() == Coverage(labelled=2, usable=1)
 
 
 def test_members_make_up_one_site(tmp_path: Path, small: ModelSettings) -> None:
@@ -308,7 +483,7 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path, small: ModelSettings) ->
     with pytest.raises(DataError, match="nowhere: there is no such folder"):
         load_site(tmp_path / "nowhere")
     site = write_site(tmp_path / "site", ONE)
-    (site / "site.yaml").write_text("name: a\ndicom: [dicom]\nminimum_slice: 3\n")
+    (site / "site.yaml").write_text("name: a\ndicom: [dicom]\nseries: {minimum_slice: 3}\n")
     with pytest.raises(SettingsError, match="did you mean minimum_slices"):
         load_site(site)
     (site / "empty").mkdir()

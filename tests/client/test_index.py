@@ -1,65 +1,158 @@
-"""Finding a site's files and reading their headers."""
+"""The index of a site's headers: read once, and again only what has changed."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import client.dicom
+import client.index
 from bloodnet_model.errors import DataError
-from client.index import index_studies, listed_files
-from client.ledger import Ledger
+from client.index import FileIndex, up_to_date_index
+from client.listing import found_files
 from client.site_settings import Site, SiteSettings
 from tests.client.dicom_factory import uid, write_slice
 
-
-def site(folder: Path, *dicom: str, **settings: str) -> Site:
-    return Site(folder, SiteSettings.model_validate({"name": "a", "dicom": dicom, **settings}))
+PLANE = np.zeros((4, 4))
 
 
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    scans = tmp_path / "scans"
+    write_slice(scans / "1", PLANE, study=2)
+    write_slice(scans / "2", PLANE, study=1)
+    write_slice(scans / "3", PLANE, study=2, index=1)
+    write_slice(scans / "4", PLANE, Modality="MR")
+    (scans / "notes").write_text("not an image")
+    (tmp_path / ".bloodnet").mkdir()
+    return Site(tmp_path, SiteSettings.model_validate({"name": "a", "dicom": ["scans"]}))
 
 
-def test_folders_are_searched_to_their_depth_and_the_sites_own_files_left_out(tmp_path: Path) -> None:
-    scans = [tmp_path / "a.dcm", tmp_path / "deep" / "er" / "b"]
-    touch(*scans, tmp_path / "site.yaml", tmp_path / "labels.csv", tmp_path / ".bloodnet" / "ledger.csv")
-    assert sorted(listed_files(site(tmp_path, "."))) == scans
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose headers are read."""
+    names: list[str] = []
+    read = client.dicom.read_headers
+
+    def counting(path: Path) -> object:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(client.index, "read_headers", counting)
+    return names
 
 
-def test_a_manifest_lists_files_relative_to_itself(tmp_path: Path) -> None:
-    touch(tmp_path / "pacs" / "1.dcm", tmp_path / "pacs" / "2.dcm")
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "week.txt").write_text("../pacs/1.dcm\n\n../pacs/gone.dcm\n")
-    listed = [path.resolve() for path in listed_files(site(tmp_path, "lists/week.txt"))]
-    assert listed == [tmp_path / "pacs" / "1.dcm", tmp_path / "pacs" / "gone.dcm"]
+@contextmanager
+def indexed(site: Site) -> Iterator[FileIndex]:
+    with up_to_date_index(site, lambda *_: None) as index:
+        yield index
 
 
-@pytest.mark.parametrize("name", ["pacs", "list.txt"])
-def test_a_missing_root_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=name):
-        list(listed_files(site(tmp_path, name)))
+def test_headers_by_study_and_a_line_for_the_rest(site: Site) -> None:
+    with indexed(site) as index:
+        assert index.studies() == [uid(1), uid(2)]
+        assert [file.headers[0].path.name for file in index.files_of(uid(2))] == ["1", "3"]
+        assert {entry.item: entry.reason for entry in index.rejected()} == {
+            "scans/4": "not-ct",
+            "scans/notes": "not-dicom",
+        }
+        assert index.count() == 5
 
 
-def test_headers_are_grouped_by_study_and_the_rest_is_in_the_ledger(tmp_path: Path) -> None:
-    plane = np.zeros((4, 4))
-    files = [
-        write_slice(tmp_path / "1", plane, study=2),
-        write_slice(tmp_path / "2", plane, study=1),
-        write_slice(tmp_path / "3", plane, study=2, index=1),
-        write_slice(tmp_path / "4", plane, Modality="MR"),
-        tmp_path / "gone",
-    ]
-    (tmp_path / "notes").write_text("not an image")
-    ledger = Ledger(tmp_path)
-    studies = index_studies([*files, tmp_path / "notes"], ledger)
-    assert {study: [header.path.name for header in headers] for study, headers in studies.items()} == {
-        uid(1): ["2"],
-        uid(2): ["1", "3"],
-    }
-    assert {entry.item: entry.reason for entry in ledger} == {
-        "4": "not-ct",
-        "gone": "missing-file",
-        "notes": "not-dicom",
-    }
+def test_a_second_look_opens_nothing(site: Site, reads: list[str]) -> None:
+    with indexed(site) as index:
+        version = index.version
+    assert sorted(reads) == ["1", "2", "3", "4", "notes"]
+    with indexed(site) as index:
+        assert index.version == version
+    assert len(reads) == 5
+
+
+def test_only_what_changed_is_read_again(site: Site, reads: list[str]) -> None:
+    with indexed(site) as index:
+        version = index.version
+    reads.clear()
+    scans = site.folder / "scans"
+    os.utime(scans / "1")
+    write_slice(scans / "5", PLANE, study=3)
+    (scans / "2").unlink()
+    with indexed(site) as index:
+        assert index.version != version
+        assert index.studies() == [uid(2), uid(3)]
+    assert reads == ["1", "5"]
+
+
+def test_an_interrupted_look_goes_on_where_it_stopped(
+    site: Site, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(client.index, "_TOGETHER", 1)
+    with pytest.raises(KeyboardInterrupt), up_to_date_index(site, stop):
+        pass
+    assert reads == ["1", "2", "3"]
+    with indexed(site) as index:
+        assert index.studies() == [uid(1), uid(2)]
+    assert reads == ["1", "2", "3", "4", "notes"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again_next_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = client.dicom.read_headers
+
+    def changing(path: Path) -> object:
+        headers = read(path)
+        if path.name == "2":
+            path.write_bytes(path.read_bytes() + b"\0")
+        return headers
+
+    monkeypatch.setattr(client.index, "read_headers", changing)
+    with indexed(site) as index:
+        assert {entry.item: entry.reason for entry in index.rejected()}["scans/2"] == "changed"
+    monkeypatch.undo()
+    with indexed(site) as index:
+        assert index.studies() == [uid(1), uid(2)]
+
+
+def test_a_damaged_index_is_made_anew(site: Site) -> None:
+    with indexed(site):
+        pass
+    (site.cache / "index.sqlite").write_bytes(b"no database at all" * 100)
+    assert FileIndex.open(site) is None
+    with indexed(site) as index:
+        assert index.studies() == [uid(1), uid(2)]
+
+
+def test_a_site_may_move(site: Site, tmp_path: Path, reads: list[str]) -> None:
+    with indexed(site):
+        pass
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    reads.clear()
+    with indexed(Site(moved, site.settings)) as index:
+        assert index.files_of(uid(1))[0].headers[0].path == moved / "scans" / "2"
+    assert reads == []
+
+
+def test_a_look_writes_nothing(site: Site) -> None:
+    with indexed(site):
+        pass
+    before = (site.cache / "index.sqlite").read_bytes()
+    os.utime(site.folder / "scans" / "1")
+    index = FileIndex.open(site)
+    assert index is not None
+    with index:
+        assert index.look(found_files(site))
+    assert (site.cache / "index.sqlite").read_bytes() == before
+
+
+def test_no_ct_at_all_is_an_error_with_its_remedy(site: Site) -> None:
+    for name in "123":
+        (site.folder / "scans" / name).unlink()
+    with pytest.raises(DataError, match=r"none of its files is a CT slice; correct `dicom`"), indexed(site):
+        pass

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from client.dicom import SliceHeader
-from client.ledger import REASONS
-from client.masks import UnusableMask, check_mask, labels_from_mask, read_mask
+from bloodnet_model.reasons import REASONS
+from client.masks import UnusableMask, check_mask, disputed_slices, labels_from_mask, read_mask
+from client.slice_header import SliceHeader
 from tests.client.dicom_factory import make_header, write_mask
 
 UNKNOWN = np.full(6, -1, np.int8)
@@ -151,6 +151,34 @@ def test_blood_of_an_unnamed_kind_leaves_the_subtypes_unknown() -> None:
 def test_a_class_that_the_mask_leaves_out_is_unknown() -> None:
     labels = labels_from_mask(drawn(9, 0), drawn(4, 0), np.array([1, 0, 1, 0, 0, 1], np.int8))
     assert_array_equal(labels, [[1, 0, 1, 0, 0, -1], [0, 0, 0, 0, 0, -1]])
+
+
+@pytest.mark.parametrize(
+    ("bits_drawn", "given", "disputed", "detail"),
+    [
+        (drawn(3, 0), [[1, -1, 1, 0, 0, 0], [0] * 6], [False, False], ""),
+        (drawn(3, 0), [[-1] * 6, [-1] * 6], [False, False], ""),
+        (drawn(3, 0, bit=1), [[1, 0, 1, 0, 0, 0], [0] * 6], [False, False], ""),  # it does not say which kind
+        (
+            drawn(3, 1, 0, 0),
+            [[0] * 6, [0] * 6, [1, -1, -1, -1, -1, 1], [0] * 6],
+            [True, True, True, False],
+            "the mask shows blood on 2 slices labelled negative, the labels say blood on 1 slice whose mask is empty",
+        ),
+        (
+            drawn(3, 3),
+            [[1, 0, 0, 0, 0, 1], [1, 0, 1, 0, 0, 1]],
+            [True, False],
+            "the mask shows another kind of blood than the labels on 1 slice",
+        ),
+    ],
+)
+def test_slices_on_which_labels_and_mask_disagree(
+    bits_drawn: NDArray[np.uint8], given: list[list[int]], disputed: list[bool], detail: str
+) -> None:
+    where, said = disputed_slices(bits_drawn, np.array(given, np.int8))
+    assert_array_equal(where, disputed)
+    assert said == detail
 
 
 def test_a_mask_may_not_contradict_its_study() -> None:

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from client.dicom import SliceHeader
-from client.ledger import REASONS
-from client.series_selection import Selection, select_series, thickness_mm
+from bloodnet_model.reasons import REASONS
+from client.series_selection import Selection, select_series
+from client.series_slices import thickness_mm
+from client.site_settings import SeriesRules
+from client.slice_header import SliceHeader
 from tests.client.dicom_factory import make_header, uid
-
-MINIMUM = 8
 
 
 def series(number: int = 1, slices: int = 10, **fields: Any) -> list[SliceHeader]:
     return [make_header(index, series=number, **fields) for index in range(slices)]
 
 
-def select(*all_series: list[SliceHeader]) -> Selection:
+def select(*all_series: list[SliceHeader], **rules: Any) -> Selection:
     """The selection, after checking that each file and series has exactly one line or is read."""
     headers = [header for one in all_series for header in one]
-    selection = select_series(headers, MINIMUM)
+    selection = select_series(headers, SeriesRules(**rules))
     lines = Counter(entry.item for entry in selection.entries)
     read = {str(header.path) for header in selection.slices}
     assert set(lines.values()) == {1}
@@ -48,8 +48,10 @@ def reason_for(selection: Selection, number: int) -> str:
         ({"contrast_agent": "ISOVUE300/100"}, "contrast"),
         ({"description": "4cc sec 150cc D3D on"}, "contrast"),
         ({"description": "POST CONTRAST"}, "contrast"),
-        ({"description": "HEAD_CTA_1.0"}, "contrast"),
-        ({"description": "CT Angio COW"}, "contrast"),
+        ({"description": "HEAD_CTA_1.0"}, "angiography"),
+        ({"description": "CT Angio COW"}, "angiography"),
+        ({"description": "Perfusion 4D"}, "angiography"),
+        ({"image_type": ("DERIVED", "PRIMARY", "AXIAL")}, "derived"),
         ({"description": "Head +C"}, "contrast"),
         ({"description": "Brain POST 5mm"}, "contrast"),
         ({"description": "Contrast enhanced"}, "contrast"),
@@ -70,7 +72,6 @@ def test_a_series_is_rejected_by_name(fields: dict[str, Any], reason: str) -> No
 @pytest.mark.parametrize(
     "fields",
     [
-        {"image_type": ("DERIVED", "PRIMARY", "AXIAL")},
         {"orientation": (1.0, 0, 0, 0, 0.9483237, -0.3173047)},
         {"orientation": (1.0, 0, 0, 0, 0.9271839, 0.3746066)},
         {"contrast_agent": "NONE"},
@@ -174,3 +175,28 @@ def test_thickness_falls_back_on_the_distance_between_slices() -> None:
     assert thickness_mm(series(thickness_mm=2.5)) == 2.5
     assert thickness_mm(series(thickness_mm=None)) == 5.0
     assert thickness_mm(series(slices=1, thickness_mm=None)) == 0.0
+
+
+def test_the_site_sets_the_rules() -> None:
+    tilted = series(orientation=(1.0, 0, 0, 0, 0.9483237, -0.3173047))
+    assert select(tilted, largest_tilt_degrees=15).reason == "not-axial"
+    assert select(series(image_type=("DERIVED", "PRIMARY")), derived=True).reason == ""
+    assert select(series(slices=4), minimum_slices=4).reason == ""
+    assert select(series(1), series(2, thickness_mm=1.0), preferred_thickness_mm=1).slices[0].series_uid == uid(1, 2)
+
+
+def test_words_of_the_site_exclude_and_prefer_whole_words() -> None:
+    stroke = series(1, description="Head_MAR 5mm")
+    assert select(stroke, exclude=["mar"]).reason == "excluded"
+    assert select(series(description="Market"), exclude=["mar"]).reason == ""
+    thin = series(2, description="RECON thin", thickness_mm=1.0)
+    assert select(stroke, thin, prefer=["recon"]).slices[0].series_uid == uid(1, 2)
+
+
+def test_frames_of_one_file_are_slices_of_their_own() -> None:
+    path = make_header().path
+    frames = [replace(make_header(i), path=path, sop_uid="1.2.3", frame=i) for i in range(10)]
+    copy = [replace(frame, path=path.with_name("copy.dcm")) for frame in frames]
+    selection = select_series([*frames, *copy], SeriesRules())
+    assert len(selection.slices) == 10
+    assert {entry.reason for entry in selection.entries if entry.kind == "file"} == {"duplicate-file"}

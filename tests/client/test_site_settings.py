@@ -15,7 +15,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_defaults_and_places(tmp_path: Path) -> None:
     site = read_site(write(tmp_path, "name: st-elsewhere\ndicom: [pacs]\n"))
-    assert (site.settings.minimum_cohort, site.settings.minimum_slices) == (10, 8)
+    assert (site.settings.minimum_cohort, site.settings.series.minimum_slices) == (10, 8)
     assert (site.labels, site.cache) == (tmp_path / "labels.csv", tmp_path / ".bloodnet")
     assert site.ledger.parent == site.preview.parent == site.cache
 
@@ -23,12 +23,15 @@ def test_defaults_and_places(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: a\ndicom: [b]\nminimum_slice: 4\n", "minimum_slice: unknown setting; did you mean minimum_slices?"),
+        (
+            "name: a\ndicom: [b]\nseries: {minimum_slice: 4}\n",
+            "minimum_slice: unknown setting; did you mean minimum_slices?",
+        ),
         ("name: St Elsewhere\ndicom: [b]\n", "name"),
         ("name: a\n", "name either dicom or members"),
         ("name: a\ndicom: [b]\nmembers: [c]\n", "name either dicom or members"),
         ("name: a\ndicom: [b]\ntest_share: 0.6\nvalidation_share: 0.4\n", "leave no patient to train on"),
-        ("name: a\ndicom: [b]\nminimum_slices: none\n", "minimum_slices"),
+        ("name: a\ndicom: [b]\nminimum_cohort: none\n", "minimum_cohort"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, said: str) -> None:

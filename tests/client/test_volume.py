@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from client.dicom import read_header
+from client.dicom import read_headers
 from client.series_selection import select_series
+from client.site_settings import SeriesRules
 from client.volume import Volume, read_volume
 from tests.client.dicom_factory import head_hu, write_series, write_slice
 
@@ -16,7 +17,8 @@ HEAD = head_hu()
 
 
 def volume_of(files: list[Path]) -> Volume:
-    return read_volume(select_series([read_header(path) for path in files], 3).slices)
+    headers = [header for path in files for header in read_headers(path)]
+    return read_volume(select_series(headers, SeriesRules(minimum_slices=3)).slices)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +54,12 @@ def test_a_slice_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> No
     assert [(header.path, failure.reason) for header, failure in volume.failures] == [(files[4], "truncated")]
     assert_array_equal(volume.hu, np.delete(HEAD, 4, axis=0))
     assert [header.path for header in volume.headers] == [path for path in files if path != files[4]]
+
+
+@pytest.mark.parametrize(("padding_hu", "read_as"), [(3071, -1000), (-3024, -3024), (30, 30)])
+def test_padding_as_bright_as_metal_is_air(tmp_path: Path, padding_hu: int, read_as: int) -> None:
+    padded = HEAD.copy()
+    padded[:, :2] = padding_hu
+    volume = volume_of(write_series(tmp_path, padded, PixelPaddingValue=padding_hu + 1024))
+    assert (volume.hu[:, :2] == read_as).all()
+    assert_array_equal(volume.hu[:, 2:], HEAD[:, 2:])

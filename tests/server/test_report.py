@@ -13,8 +13,6 @@ import pytest
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram, summary
-from client.ledger import REASONS, Entry
-from server.data_use import FAULTS, REMARKS
 from server.report import render_report
 from server.wording import figure
 
@@ -218,12 +216,6 @@ def test_ledger_answers_whether_all_data_is_used(tmp_path: Path) -> None:
     assert "180 of 189 studies, 186 of 186 series, 4,320 of 4,338 files are used." in text
     for said in ("3 too few slices", "5 localizer", "1 truncated", "2 by instance number"):
         assert said in text
-
-
-def test_reasons_have_the_status_that_the_ledger_gives_them() -> None:
-    status = {reason: Entry("file", "item", reason).status for reason in REASONS}
-    assert {reason for reason in REASONS if status[reason] == "quarantined"} == FAULTS
-    assert {reason for reason in REASONS if status[reason] == "used"} == REMARKS
 
 
 HOSTILE = '</text></svg><script>alert("$1")</script>'

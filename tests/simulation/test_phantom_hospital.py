@@ -90,6 +90,7 @@ def test_the_site_file_names_what_is_there(federation: Path) -> None:
         "dicom": ["dicom"],
         "labels": "labels.csv",
         "minimum_cohort": 1,
+        "cores": 1,
     }
     assert "no person was scanned" in text
 

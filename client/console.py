@@ -1,0 +1,88 @@
+"""What the hospital's commands print."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from client.dataset import SPLITS, SiteData
+from client.machine import GIB, Machine
+from client.preflight import Preflight
+
+_STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
+_VERDICTS = {"ready": "bold green", "ready with warnings": "bold yellow", "not ready": "bold red"}
+
+
+def print_preflight(preflight: Preflight, page: Path) -> None:
+    """Verdict, counts and findings; paths only of what was written."""
+    console = Console(highlight=False)
+    console.print(Text.assemble(f"{preflight.site} is ", (preflight.verdict, _VERDICTS[preflight.verdict])))
+    console.print(f"\n{preflight.summary[0].upper()}{preflight.summary[1:]}\n")
+    console.print(_splits(preflight))
+    if preflight.findings:
+        console.print(_findings(preflight))
+    covered = preflight.coverage
+    facts = {
+        "coverage": f"{covered.usable} of {covered.labelled} labelled studies can be used",
+        "pixels": f"of {preflight.examined} of {preflight.candidates} studies read",
+        "privacy": f"{preflight.identified} files with a patient's name, {preflight.burned_in} with burned-in writing",
+        "device": _device(preflight.machine),
+        "disk": f"{_gib(preflight.needed_bytes)} needed for the cache, {_gib(preflight.machine.free_bytes)} free",
+        "page": str(page),
+        "every line": str(page.with_suffix(".csv")),
+    }
+    _print_facts(console, facts)
+
+
+def print_index(data: SiteData) -> None:
+    """Counts by split, the ledger in one line, and where things lie."""
+    console = Console(highlight=False)
+    counts = data.counts()
+    for split in SPLITS:
+        console.print(f"{split:<11}{counts[f'{split}-studies']:>6} studies, {counts[f'{split}-positive']} positive")
+    summary = data.ledger().summary()
+    console.print(f"{summary[0].upper()}{summary[1:]}")
+    covered = data.coverage()
+    facts = {"coverage": f"{covered.usable} of {covered.labelled} labelled studies can be used"}
+    if not data.site.settings.members:
+        facts |= {"ledger": str(data.site.ledger), "pictures": str(data.site.preview)}
+    _print_facts(console, facts)
+
+
+def _print_facts(console: Console, facts: dict[str, str]) -> None:
+    """Paths are not wrapped, so that they can be copied."""
+    for name, fact in facts.items():
+        console.print(f"{name:<11}{fact}", soft_wrap=True)
+
+
+def _splits(preflight: Preflight) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("split")
+    for name in ("patients", "studies", "hemorrhage", "none", "unknown"):
+        table.add_column(name, justify="right")
+    for split in preflight.splits:
+        unknown = split.studies - split.positive - split.negative
+        figures = (split.patients, split.studies, split.positive, split.negative, unknown)
+        table.add_row(split.split, *map("{:,}".format, figures))
+    return table
+
+
+def _findings(preflight: Preflight) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_row()
+    for finding in preflight.findings:
+        table.add_row(Text(finding.level, _STYLES[finding.level]), Text(finding.text))
+    table.add_row()
+    return table
+
+
+def _device(machine: Machine) -> str:
+    gpu = f"{machine.gpu}, {_gib(machine.gpu_memory_bytes)}" if machine.gpu else "no GPU"
+    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+    width = "bfloat16" if machine.bfloat16 else "float32 (no native bfloat16)"
+    return f"{gpu}; {cores} of {machine.processor or 'a processor'}, {_gib(machine.memory_bytes)}; {width}"
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.1f} GiB"
