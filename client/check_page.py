@@ -18,13 +18,13 @@ from client.check import Sample
 from client.check_template import BODY, STYLE
 from client.ledger import Entry, Status
 from client.looked import HISTOGRAM_BINS, HISTOGRAM_HU
-from client.machine import GIB
+from client.machine import size_in_words
 from client.preflight import Preflight
 from client.remedies import REMEDIES
 
 _EXAMPLES: Final = 3
 _KINDS: Final = ("study", "series", "file", "label")
-_WIDTH, _HEIGHT, _FOOT = 520, 132, 26
+_WIDTH, _HEIGHT, _FOOT = 330, 112, 24
 """Of a histogram, in the units of its viewBox."""
 
 
@@ -32,7 +32,7 @@ def check_html(preflight: Preflight, samples: Sequence[Sample]) -> str:
     """The page as HTML; equal arguments give equal text."""
     return render_page(
         BODY,
-        {"thousands": "{:,}".format, "gib": lambda count: f"{count / GIB:.1f} GiB"},
+        {"thousands": "{:,}".format, "in_bytes": size_in_words},
         STYLE,
         headline=f"{preflight.site}: {preflight.verdict}",
         preflight=preflight,

@@ -7,8 +7,8 @@ _TOP: Final = """
 <header>
 <p class="eyebrow">BloodNet federation · preflight of {{ preflight.site }}</p>
 <h1>This site is <strong style="color: var(--{{ tone }})">{{ preflight.verdict }}</strong></h1>
-<p class="banner" role="note">This page shows pictures and names of patients' studies. It stays in the hospital;
-<code>bloodnet-client check --json</code> prints what is fit to send.</p>
+<p class="banner" role="note">This page shows pictures of patients and the numbers of their studies. It stays in the
+hospital; <code>bloodnet-client check --json</code> prints what is fit to send.</p>
 <p class="lead">Is all the data used? {{ preflight.summary[0] | upper }}{{ preflight.summary[1:] }}</p>
 <dl>
 <div><dt>Labelled studies usable</dt>
@@ -20,16 +20,16 @@ _TOP: Final = """
 <div><dt>Files with burned-in writing</dt><dd>{{ preflight.burned_in | thousands }}</dd></div>
 <div><dt>Device</dt><dd>
 {% if preflight.machine.gpu %}
-{{ preflight.machine.gpu }}, {{ preflight.machine.gpu_memory_bytes | gib }}
+{{ preflight.machine.gpu }}, {{ preflight.machine.gpu_memory_bytes | in_bytes }}
 {% else %}
 no GPU
 {% endif %}
 </dd></div>
 <div><dt>bfloat16</dt><dd>{{ "native" if preflight.machine.bfloat16 else "not native; float32 is used" }}</dd></div>
 <div><dt>Processor</dt><dd>{{ preflight.machine.cores }} {{ "core" if preflight.machine.cores == 1 else "cores" }}
-{%- if preflight.machine.memory_bytes %}, {{ preflight.machine.memory_bytes | gib }}{% endif %}</dd></div>
+{%- if preflight.machine.memory_bytes %}, {{ preflight.machine.memory_bytes | in_bytes }}{% endif %}</dd></div>
 <div><dt>Disk for the cache</dt>
-<dd>{{ preflight.needed_bytes | gib }} needed, {{ preflight.machine.free_bytes | gib }} free</dd></div>
+<dd>{{ preflight.needed_bytes | in_bytes }} needed, {{ preflight.machine.free_bytes | in_bytes }} free</dd></div>
 </dl>
 </header>
 """

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.dataset import SPLITS, SiteData
-from client.machine import GIB, Machine
+from client.machine import Machine, size_in_words
 from client.preflight import Preflight
 
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
@@ -23,12 +23,13 @@ def print_preflight(preflight: Preflight, page: Path) -> None:
     if preflight.findings:
         console.print(_findings(preflight))
     covered = preflight.coverage
+    needed, free = size_in_words(preflight.needed_bytes), size_in_words(preflight.machine.free_bytes)
     facts = {
         "coverage": f"{covered.usable} of {covered.labelled} labelled studies can be used",
         "pixels": f"of {preflight.examined} of {preflight.candidates} studies read",
         "privacy": f"{preflight.identified} files with a patient's name, {preflight.burned_in} with burned-in writing",
         "device": _device(preflight.machine),
-        "disk": f"{_gib(preflight.needed_bytes)} needed for the cache, {_gib(preflight.machine.free_bytes)} free",
+        "disk": f"{needed} needed for the cache, {free} free",
         "page": str(page),
         "every line": str(page.with_suffix(".csv")),
     }
@@ -78,11 +79,7 @@ def _findings(preflight: Preflight) -> Table:
 
 
 def _device(machine: Machine) -> str:
-    gpu = f"{machine.gpu}, {_gib(machine.gpu_memory_bytes)}" if machine.gpu else "no GPU"
+    gpu = f"{machine.gpu}, {size_in_words(machine.gpu_memory_bytes)}" if machine.gpu else "no GPU"
     cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     width = "bfloat16" if machine.bfloat16 else "float32 (no native bfloat16)"
-    return f"{gpu}; {cores} of {machine.processor or 'a processor'}, {_gib(machine.memory_bytes)}; {width}"
-
-
-def _gib(count: int) -> str:
-    return f"{count / GIB:.1f} GiB"
+    return f"{gpu}; {cores} of {machine.processor or 'a processor'}, {size_in_words(machine.memory_bytes)}; {width}"

@@ -13,16 +13,15 @@ class LabelLines:
 
     def __init__(self, table: LabelTable) -> None:
         self._table = table
-        self._present: set[int] = set()
+        self._present: set[Key] = set()
         self._used: dict[int, tuple[str, str]] = {}
 
     def found(self, files: Iterable[IndexedFile]) -> None:
         """Note which rows speak of something that is here."""
         for header in (header for file in files for header in file.headers):
             for key in _keys(header):
-                row = self._table.rows.get(key) or self._table.spoiled.get(key)
-                if row is not None:
-                    self._present.add(row.line)
+                if key in self._table.rows or key in self._table.spoiled:
+                    self._present.add(key)
 
     def used(self, lines: Mapping[int, tuple[str, str]]) -> None:
         """Rows of a study that is used; reason and detail where there is a remark."""
@@ -32,14 +31,14 @@ class LabelLines:
         """A line for every row, and one for every study of which nothing but a label is here."""
         absent: dict[str, int] = {}
         for row in self._table.rows.values():
-            unused = ("not-used" if row.line in self._present else "without-study", "")
+            unused = ("not-used" if row.key in self._present else "without-study", "")
             reason, detail = self._used.get(row.line, unused)
             yield Entry("label", f"line {row.line}", reason, detail)
             if reason == "without-study":
                 absent.setdefault(_study_of(row.key), row.line)
         for fault in self._table.faults:
             yield Entry("label", f"line {fault.line}", fault.reason, fault.detail)
-            if fault.key is not None and fault.line not in self._present:
+            if fault.key is not None and fault.key not in self._present:
                 absent.setdefault(_study_of(fault.key), fault.line)
         for line in self._table.repeats:
             yield Entry("label", f"line {line}", "repeated")

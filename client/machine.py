@@ -82,9 +82,9 @@ def free_bytes(folder: Path) -> int:
         raise DataError(f"{there}: its free space cannot be told ({error.strerror}); mount it anew.") from None
 
 
-def folder_bytes(folder: Path) -> int:
-    """Of all files below; 0 where there is no such folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def size_in_words(count: int) -> str:
+    """Bytes as a person reads them: `1.3 GiB`, `40 MiB`."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / (1 << 20):.0f} MiB"
 
 
 def _physical_bytes() -> int:

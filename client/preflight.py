@@ -11,7 +11,7 @@ from client.conflicts import refused, same_pixels
 from client.inspection import Candidate, Inspection
 from client.ledger import Coverage, Entry, counts, coverage, summary
 from client.looked import Looked
-from client.machine import GIB, Machine
+from client.machine import Machine, size_in_words
 from client.remedies import REMEDIES
 from client.splits import SPLITS, Split
 
@@ -254,14 +254,18 @@ def _on_privacy(inspection: Inspection) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "burned-in",
-            f"{inspection.burned_in} files say that writing is burned into the picture; look at the sample slices.",
+            f"{_files(inspection.burned_in)} with writing burned into the picture; look at the pictures.",
         )
     if inspection.identified:
         yield Finding(
             "note",
             "patient-tags",
-            f"{inspection.identified} files name their patient; no such tag is prepared or leaves the site.",
+            f"{_files(inspection.identified)} with a patient's name or the like; none of that is prepared or leaves.",
         )
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _needed_bytes(
@@ -276,11 +280,12 @@ def _needed_bytes(
 
 def _on_machine(machine: Machine, needed_bytes: int) -> Iterator[Finding]:
     if needed_bytes > machine.free_bytes:
+        needed, free = size_in_words(needed_bytes), size_in_words(machine.free_bytes)
         yield Finding(
             "problem",
             "disk-full",
-            f"The cache needs about {needed_bytes / GIB:.1f} GiB and its disk has {machine.free_bytes / GIB:.1f} GiB; "
-            "free some, or name another folder as `cache` in site.yaml.",
+            f"The cache needs about {needed} and its disk has {free}; free some, or name another folder as "
+            "`cache` in site.yaml.",
         )
     if machine.idle_gpu:
         yield Finding(

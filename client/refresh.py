@@ -41,10 +41,9 @@ class Refresh:
         with StoreWriter(store) as writer:
             self._prepare_new(writer, outcomes, lines)
             usable = [_usable(outcome) for outcome in outcomes if not outcome.reason]
-            refusals = {
-                **label_conflicts(usable, self.table),
-                **same_pixels((outcome.study, outcome.pixels) for outcome in outcomes),
-            }
+            conflicts = label_conflicts(usable, self.table)
+            agreed = ((outcome.study, outcome.pixels) for outcome in outcomes if outcome.study not in conflicts)
+            refusals = {**conflicts, **same_pixels(agreed)}
             splits = split_studies(self.site.settings, (study for study in usable if study.uid not in refusals))
             entries = self._entries(outcomes, refusals, splits, lines)
             write_ledger(self.site.ledger, self.site.folder, entries)

@@ -17,7 +17,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small() -> ModelSettings:
     """The tiny preset on a grid small enough for tests."""
     return model_settings("tiny", preprocessing={"rows": 32, "columns": 24, "spacing_mm": 6.0})

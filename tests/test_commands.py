@@ -131,3 +131,41 @@ def test_index_of_nothing(tmp_path: Path) -> None:
     shown = call("bloodnet-client", "index", tmp_path)
     assert shown.returncode == 2
     assert "site.yaml" in shown.stderr
+
+
+def test_init_writes_a_site_that_check_reads(tmp_path: Path) -> None:
+    shown = call("bloodnet-client", "init", "St. Elsewhere", "--dicom", "pacs", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    folder = tmp_path / "St. Elsewhere"
+    assert {path.name for path in folder.iterdir()} == {"site.yaml", "labels.csv"}
+    assert "name: St-Elsewhere" in (folder / "site.yaml").read_text()
+    shown = call("bloodnet-client", "check", folder)
+    assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
+    assert "correct `dicom`" in shown.stderr
+    shown = call("bloodnet-client", "init", folder)
+    assert shown.returncode == 2
+    assert "is there already and stays as it is" in shown.stderr
+
+
+def test_init_refuses_a_name_that_cannot_travel(tmp_path: Path) -> None:
+    shown = call("bloodnet-client", "init", "here", "--name", "St. Elsewhere", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "name" in shown.stderr
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.slow
+def test_check_says_ready_or_not_by_its_exit_code(tmp_path: Path) -> None:
+    words = ("--hospitals", "1", "--studies", "6", "--slices", "8", "--matrix", "64")
+    assert call("bloodnet-simulate", "phantom", tmp_path / "phantoms", *words).returncode == 0
+    site = tmp_path / "phantoms" / "hospital-1"
+    shown = call("bloodnet-client", "check", site, "--sample", "2", "--out", tmp_path / "page.html")
+    assert shown.returncode == 0, shown.stderr
+    assert "of 2 of 6 studies read" in shown.stdout
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    shown = call("bloodnet-client", "check", site, "--json")
+    counts = json.loads(shown.stdout)
+    assert counts["coverage"] == {"labelled": 6, "usable": 6}
+    assert str(site) not in shown.stdout
+    (site / "labels.csv").write_text((site / "labels.csv").read_text().splitlines()[0] + "\n")
+    assert call("bloodnet-client", "check", site).returncode == 1

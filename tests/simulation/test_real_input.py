@@ -1,6 +1,6 @@
 """A federation of real CT series, each a hospital of its own, from DICOM to the report.
 
-Two of the hospitals stay out: one holds a phantom without tissue; of the other's only series without contrast agent there
+Two of the hospitals stay out: one holds a phantom without tissue; of the other's only series without contrast there
 is one slice, through the top of the skull. The files are other people's and never part of the project: point
 BLOODNET_REAL_DATA at them. Labels are this test's own; CQ500-CT-310 was read as hemorrhage by three of three readers.
 """
