@@ -26,6 +26,7 @@ check: $(READY)
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 bench: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 # torch comes first and by its exact version: asked for by a range, an index may serve a build with gigabytes of CUDA.
