@@ -15,7 +15,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 _STUDIES = (1_000, 10_000)
 _SLICES, _SIDE = 8, 32
-_UID = "1.2.826.0.1.3680043.10.{:08d}"  # of one width, so that a file is its template with other digits
+
+
+def _uid(number: int) -> str:
+    """All of one width, so that a file is its template with other digits."""
+    return f"1.2.826.0.1.3680043.10.{10**8 + number}"
 
 
 def measure() -> dict[str, float]:
@@ -57,21 +61,20 @@ def _resident(pid: int) -> int:
 
 def _write_site(folder: Path, studies: int) -> None:
     (folder / "site.yaml").write_text("name: many\ndicom: [dicom]\n")
-    rows = (f"{_UID.format(number)},{number % 2},,,,,\n" for number in range(studies))
+    rows = (f"{_uid(number)},{number % 2},,,,,\n" for number in range(studies))
     header = "study_instance_uid,any,epidural,intraparenchymal,intraventricular,subarachnoid,subdural\n"
     (folder / "labels.csv").write_text(header + "".join(rows))
     template = list(_template(folder / "template.dcm"))
     for number in range(studies):
         study = folder / "dicom" / f"{number:05d}"
         study.mkdir(parents=True)
-        mark = (
-            np.full(6, 40 + number % 40, "<i2").tobytes() + np.frombuffer(str(number).encode() * 9, "<i2", 9).tobytes()
-        )
         for index, content in enumerate(template):
-            slice_uid = _UID.format(1_000_000 + number * _SLICES + index)
-            content = content.replace(_UID.format(0).encode(), _UID.format(number).encode())
-            content = content.replace(_UID.format(9).encode(), slice_uid.encode())
-            (study / f"{index}.dcm").write_bytes(content[: -len(mark)] + mark)
+            slice_uid = _uid(1_000_000 + number * _SLICES + index)
+            content = content.replace(_uid(0).encode(), _uid(number).encode())
+            content = content.replace(_uid(9).encode(), slice_uid.encode())
+            plane = np.frombuffer(content[-2 * _SIDE**2 :], "<i2").reshape(_SIDE, _SIDE).copy()
+            plane[12:20, 12:20] = 20 + 4 * (number // 10**index % 10)  # or the heads would be one, seen again
+            (study / f"{index}.dcm").write_bytes(content[: -2 * _SIDE**2] + plane.tobytes())
 
 
 def _template(path: Path) -> Iterator[bytes]:
@@ -83,9 +86,9 @@ def _template(path: Path) -> Iterator[bytes]:
         dataset = pydicom.Dataset()
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, _UID.format(9)
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _UID.format(0), _UID.format(0) + ".1"
-        dataset.PatientID, dataset.Modality, dataset.ImageType = _UID.format(0), "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, _uid(9)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _uid(0), _uid(0) + ".1"
+        dataset.PatientID, dataset.Modality, dataset.ImageType = _uid(0), "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         dataset.SliceThickness, dataset.InstanceNumber = 5, index + 1
         dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [-96, -96, 10 * index], [1, 0, 0, 0, 1, 0]
         dataset.PixelSpacing, dataset.Rows, dataset.Columns = [6, 6], _SIDE, _SIDE
