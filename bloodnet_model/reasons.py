@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 FAULTS: Final[Mapping[str, str]] = {
-    "missing-file": "A manifest or DICOMDIR names this file, and it is not there.",
+    "missing-file": "A list or a link names this file, and it is not there.",
     "unreadable": "The operating system could not read the file.",
     "changed": "The file changed while it was read; the next run reads it again.",
     "bad-archive": "The zip file is broken, encrypted or holds more than it says; unpack it and keep the folder.",
