@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -38,15 +40,12 @@ def _pydicom(path: Path) -> object:
 
 
 def _dicomsdl() -> dict[str, Callable[[Path], object]]:
-    try:
-        import dicomsdl
-    except ImportError:
+    if find_spec("dicomsdl") is None:
         return {}
+    dicomsdl = import_module("dicomsdl")  # it has no types, and need not be there
 
     def read(path: Path) -> object:
-        dataset = dicomsdl.open(  # type: ignore[attr-defined]
-            str(path), load_until=0x7FE00000
-        )
+        dataset = dicomsdl.open(str(path), load_until=0x7FE00000)
         return [dataset.getDataElement(f"{tag:08X}").value() for tag in WANTED]
 
     return {"dicomsdl": read}
