@@ -9,6 +9,14 @@ from typing import TextIO
 from bloodnet_model.errors import DataError
 
 
+def make_folder(path: Path) -> None:
+    """Make `path` if need be; raises DataError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made ({error.strerror}); choose another folder.") from None
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write `content`; text as UTF-8. Raises DataError, naming the path, where the folder cannot be written."""
     with _in_place_of(path) as temporary, temporary.open("wb") as file:

@@ -8,9 +8,10 @@ from typing import Final
 from bloodnet_model.settings import PreprocessingSettings
 from client.index import OnProgress
 from client.inspection import Candidate, Inspection, inspect, tasks_of
-from client.looked import Looked, Picture, crashed, look
+from client.looked import Looked, Picture, look, looked_at
 from client.machine import this_machine
 from client.preflight import Preflight, judge
+from client.preparation import crashed
 from client.site_settings import Site
 from client.workers import ordered_map, usable_cores
 
@@ -63,7 +64,7 @@ def _looks(
     tasks = tasks_of(inspection, candidates, preprocessing)
     cores = usable_cores(inspection.site.settings.cores)
     for candidate, (task, outcome) in zip(candidates, ordered_map(look, tasks, cores, _WORTH), strict=True):
-        yield candidate, outcome if outcome is not None else crashed(task)
+        yield candidate, outcome if outcome is not None else looked_at(crashed(task), preprocessing)
 
 
 def _shown(candidate: Candidate, outcome: Looked, samples: Sequence[Sample]) -> Iterator[Sample]:

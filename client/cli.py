@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bloodnet_model.commands import run_command
+from bloodnet_model.errors import DataError
+from bloodnet_model.files import make_folder
 
 if TYPE_CHECKING:
     from client.index import OnProgress
@@ -42,20 +44,12 @@ def init(
     """Write a commented site.yaml and an empty labels.csv; asks for what no option says."""
     from client.site_template import suggested_name, write_site
 
-    asking = sys.stdin.isatty()
-    given = {"name": name, "dicom": dicom and ",".join(dicom), "labels": labels}
-    usual = {"name": suggested_name(folder), "dicom": "dicom", "labels": "labels.csv"}
-    questions = {
-        "name": "Name of this site (it travels)",
-        "dicom": "Folders or zip files with DICOM, with commas between",
-        "labels": "Table of labels",
-    }
     answers = {
-        key: value or (typer.prompt(questions[key], default=usual[key]) if asking else usual[key])
-        for key, value in given.items()
+        "name": name or _answer("Name of this site (it travels)", suggested_name(folder)),
+        "dicom": dicom or _answer("Folders or zip files with DICOM, with commas between", "dicom").split(","),
+        "labels": labels or _answer("Table of labels", "labels.csv"),
     }
-    folders = dicom or [part.strip() for part in answers["dicom"].split(",") if part.strip()]
-    written = write_site(folder, {**answers, "dicom": folders})
+    written = write_site(folder, {**answers, "dicom": [part.strip() for part in answers["dicom"] if part.strip()]})
     for path in written.new:
         print(f"written  {path}")
     for path in written.kept:
@@ -83,10 +77,9 @@ def check(
     from client.ledger import write_ledger
 
     site = load_site(folder)
-    page = out or site.cache / "check.html"
+    page = _page(out or site.cache / "check.html")
     with _progress() as on_progress:
         preflight, samples = preflight_of(site, model_settings(preset).preprocessing, sample, on_progress)
-    page.parent.mkdir(parents=True, exist_ok=True)
     write_whole(page, check_html(preflight, samples))
     write_ledger(page.with_suffix(".csv"), site.folder, preflight.entries)
     if as_json:
@@ -112,6 +105,19 @@ def index(folder: Folder, preset: Preset = "tiny", as_json: AsJson = False) -> N
         return
     refresh_preview(data)
     print_index(data)
+
+
+def _page(path: Path) -> Path:
+    """Where the page can be written, with the ledger beside it as .csv."""
+    if path.suffix != ".html":
+        raise DataError(f"{path}: is no name for a page; let it end with .html.")
+    make_folder(path.parent)
+    return path
+
+
+def _answer(question: str, usual: str) -> str:
+    """What a person at a terminal answers; the usual where there is none."""
+    return str(typer.prompt(question, default=usual)) if sys.stdin.isatty() else usual
 
 
 @contextmanager

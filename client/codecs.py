@@ -16,8 +16,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-RLE: Final = "1.2.840.10008.1.2.5"
-_JPEG: Final = "1.2.840.10008.1.2.4."
+from client.header_scan import JPEG_FAMILY, RLE
 
 _START_OF_FRAME: Final = frozenset(
     {*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7}
@@ -41,7 +40,7 @@ class Disagreement(Exception):
 
 def is_compressed(syntax: str) -> bool:
     """Whether the pixels are encapsulated (PS3.5 A.4): a fragment or several for each frame."""
-    return syntax == RLE or syntax.startswith(_JPEG)
+    return syntax == RLE or syntax.startswith(JPEG_FAMILY)
 
 
 def decompress(syntax: str, stream: bytes, shape: Shape, bits_allocated: int) -> NDArray[Any]:
@@ -49,7 +48,7 @@ def decompress(syntax: str, stream: bytes, shape: Shape, bits_allocated: int) ->
     try:
         if syntax == RLE:
             return _run_lengths(stream, shape, bits_allocated)
-        codec = _CODECS.get(syntax.removeprefix(_JPEG))
+        codec = _CODECS.get(syntax.removeprefix(JPEG_FAMILY))
         if codec is None:
             raise Undecodable("no decoder knows it")
         return codec(stream, shape)

@@ -11,7 +11,7 @@ from typing import Final
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.study import Study
-from client.index import FileIndex, OnProgress, up_to_date_index
+from client.index import FileIndex, OnProgress, healing, up_to_date_index
 from client.labels import read_labels
 from client.ledger import Coverage, Ledger, coverage
 from client.listing import found_files, state_of
@@ -83,7 +83,7 @@ def prepare(
     store = Store(site.cache, preprocessing)
     if not _is_fresh(site, store):
         with locked(site):
-            _bring_up_to_date(site, store, preprocessing, on_progress)
+            healing(site, lambda: _refresh(site, store, preprocessing, on_progress), store.remove)
     return SiteData(site, ((site, store),))
 
 
@@ -97,17 +97,6 @@ def _is_fresh(site: Site, store: Store) -> bool:
             return not index.look(found_files(site)) and _is_stamped(site, index, store)
     except sqlite3.DatabaseError:
         return False
-
-
-def _bring_up_to_date(site: Site, store: Store, preprocessing: PreprocessingSettings, on_progress: OnProgress) -> None:
-    try:
-        _refresh(site, store, preprocessing, on_progress)
-    except sqlite3.OperationalError:  # the disk, not what is on it
-        raise
-    except sqlite3.DatabaseError:  # damaged: all that the cache holds can be made anew
-        FileIndex.remove(site)
-        store.remove()
-        _refresh(site, store, preprocessing, on_progress)
 
 
 def _refresh(site: Site, store: Store, preprocessing: PreprocessingSettings, on_progress: OnProgress) -> None:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import UnusableSlice
 from client.archives import reading
-from client.codecs import RLE, Disagreement, Undecodable, decompress, inflate, is_compressed
+from client.codecs import Disagreement, Undecodable, decompress, inflate, is_compressed
 from client.elements import UNDEFINED_LENGTH
 from client.encapsulation import BrokenOff, frame_stream
-from client.header_scan import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Surprised, data_set_start
+from client.header_scan import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, RLE, Surprised, data_set_start
 from client.slice_header import PixelLayout, SliceHeader, require_ct_pixels
 
 _NATIVE: Final = (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)

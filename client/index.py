@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeVar
 
 from bloodnet_model.errors import DataError, UnusableSlice
 from client.dicom import SliceHeader, read_headers
@@ -23,6 +23,8 @@ FORMAT: Final = 1
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being done, how many are done, and of how many."""
+
+_Made = TypeVar("_Made")
 
 _TABLES: Final = """
 CREATE TABLE files (
@@ -143,10 +145,6 @@ class FileIndex:
             for path, headers, *state in self.database.execute(query, (study,))
         ]
 
-    def count(self) -> int:
-        """How many files there are."""
-        return int(self._one("SELECT COUNT(*) FROM files"))
-
     def rejected(self) -> Iterator[Entry]:
         """A ledger line for every file that is no CT slice."""
         query = "SELECT path, reason, detail FROM files WHERE study = '' ORDER BY path"
@@ -159,6 +157,21 @@ class FileIndex:
 
     def _one(self, query: str) -> int:
         return int(self.database.execute(query).fetchone()[0])
+
+
+def healing(site: Site, attempt: Callable[[], _Made], discard: Callable[[], None] = lambda: None) -> _Made:
+    """What `attempt` gives; where the index is damaged it is made anew, after `discard`, and tried once more.
+
+    All that the index holds can be read again from the files. The caller holds the site's lock.
+    """
+    try:
+        return attempt()
+    except sqlite3.OperationalError:  # the disk, not what is on it
+        raise
+    except sqlite3.DatabaseError:
+        FileIndex.remove(site)
+        discard()
+        return attempt()
 
 
 @contextmanager

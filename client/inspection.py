@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
 from client.conflicts import UsableStudy, label_conflicts, refused
-from client.index import FileIndex, OnProgress, up_to_date_index
+from client.index import FileIndex, OnProgress, healing, up_to_date_index
 from client.label_lines import LabelLines
 from client.labels import LabelTable, read_labels
 from client.ledger import Entry
@@ -32,7 +32,6 @@ class Inspection:
     candidates: studies whose pixels are worth reading, by UID
     splits:     of the candidates, by UID
     entries:    ledger lines of all but the candidates: files that are no CT, other studies, rows of the labels file
-    files:      all files
     identified: CT files in which a patient's name or the like is filled in
     burned_in:  CT files that say that such things are in the picture
     """
@@ -42,7 +41,6 @@ class Inspection:
     candidates: tuple[Candidate, ...]
     splits: Mapping[str, Split]
     entries: tuple[Entry, ...]
-    files: int
     identified: int
     burned_in: int
 
@@ -52,8 +50,8 @@ def inspect(site: Site, on_progress: OnProgress) -> Inspection:
     if site.settings.members:
         raise DataError(f"{site.folder}: is made of members; check each of their folders.")
     table = read_labels(site.labels)
-    with locked(site), up_to_date_index(site, on_progress) as index:
-        return _inspect(site, table, index, on_progress)
+    with locked(site):
+        return healing(site, lambda: _inspect(site, table, on_progress))
 
 
 def tasks_of(
@@ -76,7 +74,12 @@ def _candidate(surveyed: SurveyedStudy) -> Candidate:
     return Candidate(surveyed.uid, surveyed.patient, surveyed.hemorrhage, split, surveyed.lines, entries)
 
 
-def _inspect(site: Site, table: LabelTable, index: FileIndex, on_progress: OnProgress) -> Inspection:
+def _inspect(site: Site, table: LabelTable, on_progress: OnProgress) -> Inspection:
+    with up_to_date_index(site, on_progress) as index:
+        return _inspected(site, table, index, on_progress)
+
+
+def _inspected(site: Site, table: LabelTable, index: FileIndex, on_progress: OnProgress) -> Inspection:
     lines, entries, candidates = LabelLines(table), list(other_files(site, index, table)), []
     identified = burned_in = 0
     studies = index.studies()
@@ -100,4 +103,4 @@ def _inspect(site: Site, table: LabelTable, index: FileIndex, on_progress: OnPro
             lines.used(dict.fromkeys(candidate.lines, ("", "")))
     entries += lines.entries()
     splits = split_studies(site.settings, usable)
-    return Inspection(site, table, tuple(usable), splits, tuple(entries), index.count(), identified, burned_in)
+    return Inspection(site, table, tuple(usable), splits, tuple(entries), identified, burned_in)

@@ -41,7 +41,11 @@ class Looked:
 
 def look(task: Task) -> Looked:
     """Read the pixels of one study."""
-    examined = examine(task)
+    return looked_at(examine(task), task.preprocessing)
+
+
+def looked_at(examined: Examined, preprocessing: PreprocessingSettings) -> Looked:
+    """What is kept of a study whose pixels were read."""
     return Looked(
         reason=examined.reason,
         detail=examined.detail,
@@ -49,14 +53,8 @@ def look(task: Task) -> Looked:
         lines=examined.lines,
         pixels=examined.pixels,
         slices=examined.study.slices if examined.study is not None else 0,
-        picture=_picture(examined, task.preprocessing),
+        picture=_picture(examined, preprocessing),
     )
-
-
-def crashed(task: Task) -> Looked:
-    """In place of a look of which the process died."""
-    why = "a decoder crashed on this study"
-    return Looked("undecodable", why, task.surveyed.entries, {}, "", 0, None)
 
 
 def _picture(examined: Examined, preprocessing: PreprocessingSettings) -> Picture | None:

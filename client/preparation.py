@@ -87,6 +87,11 @@ def prepare(task: Task) -> Examined:
     return replace(examine(task), volume=None)
 
 
+def crashed(task: Task) -> Examined:
+    """In place of what came of a study of which the process died."""
+    return Examined(None, None, "undecodable", "a decoder crashed on this study", task.surveyed.entries)
+
+
 def _unchanged(volume: Volume, states: Mapping[Path, tuple[int, int]]) -> Volume:
     """The volume without slices whose file is not as the index knows it: header and pixels may not belong together."""
     paths = {header.path for header in volume.headers}

@@ -11,11 +11,11 @@ from client.label_lines import LabelLines
 from client.labels import LabelTable
 from client.ledger import Entry, write_ledger
 from client.outcomes import Outcome, Outcomes
-from client.preparation import Examined, Task, made_from, prepare, task_of
+from client.preparation import Examined, Task, crashed, made_from, prepare, task_of
 from client.site_settings import Site
 from client.splits import Split, split_studies
 from client.store import Store, StoreWriter, key_of
-from client.survey import SurveyedStudy, other_files
+from client.survey import other_files
 from client.workers import ordered_map, usable_cores
 
 _WORTH: Final = 48
@@ -66,7 +66,7 @@ class Refresh:
 
         cores = usable_cores(self.site.settings.cores)
         for done, (task, examined) in enumerate(ordered_map(_prepared, tasks(), cores, _WORTH), start=1):
-            outcome = _outcome(task, examined or _crashed(task.surveyed))
+            outcome = _outcome(task, examined or crashed(task))
             if examined is not None and examined.study is not None:
                 writer.append(key_of(outcome.study), examined.study)
             outcomes.put(outcome)
@@ -98,10 +98,6 @@ def _prepared(task: Task) -> Examined:
     if surveyed.reason:
         return Examined(None, None, surveyed.reason, surveyed.detail, surveyed.entries)
     return prepare(task)
-
-
-def _crashed(surveyed: SurveyedStudy) -> Examined:
-    return Examined(None, None, "undecodable", "a decoder crashed on this study", surveyed.entries)
 
 
 def _outcome(task: Task, examined: Examined) -> Outcome:

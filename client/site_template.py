@@ -14,7 +14,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.settings import Settings, validated
 from client.label_table import COLUMNS
@@ -58,10 +58,7 @@ def write_site(folder: Path, answers: Mapping[str, Any]) -> Written:
     labels = folder / validated(SiteSettings, answers).labels
     if not labels.parent.is_dir() and labels.parent != folder:
         raise DataError(f"{labels.parent}: there is no such folder; make it, or give --labels another one.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another folder.") from None
+    make_folder(folder)
     kept = (labels,) if labels.exists() else ()
     if not kept:
         write_whole(labels, labels_csv())

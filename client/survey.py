@@ -32,7 +32,6 @@ class SurveyedStudy:
     detail: str
     lines: tuple[int, ...]
     entries: tuple[Entry, ...]
-    files: int
     identified: int
     burned_in: int
 
@@ -59,7 +58,6 @@ def survey_study(uid: str, files: Sequence[IndexedFile], table: LabelTable, rule
         detail=detail,
         lines=lines,
         entries=entries,
-        files=len(files),
         identified=sum(file.headers[0].identified for file in files),
         burned_in=sum(file.headers[0].burned_in for file in files),
     )

@@ -167,5 +167,11 @@ def test_check_says_ready_or_not_by_its_exit_code(tmp_path: Path) -> None:
     counts = json.loads(shown.stdout)
     assert counts["coverage"] == {"labelled": 6, "usable": 6}
     assert str(site) not in shown.stdout
+    for out, sentence in (("page.csv", "let it end with .html"), ("/dev/null/page.html", "cannot be made")):
+        shown = call("bloodnet-client", "check", site, "--out", out, cwd=tmp_path)
+        assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
+        assert sentence in shown.stderr
+    (site / ".bloodnet" / "index.sqlite").write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
+    assert call("bloodnet-client", "check", site).returncode == 0
     (site / "labels.csv").write_text((site / "labels.csv").read_text().splitlines()[0] + "\n")
     assert call("bloodnet-client", "check", site).returncode == 1
