@@ -1,11 +1,19 @@
 """What the three commands share: where their rooms lie, and how a mistake is said."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bloodnet_model.errors import BloodNetError, RoundError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OnProgress = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, and of how many."""
 
 ROOMS = ("bloodnet_model", "strategies", "client", "server", "simulation")
 
@@ -18,6 +26,23 @@ def run_command(command: Callable[[], None]) -> None:
     except BloodNetError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1 if isinstance(error, RoundError) else 2)
+
+
+@contextmanager
+def bars(console: "Console") -> Iterator[OnProgress]:
+    """A progress bar for each stage, gone when all is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield on_progress
 
 
 def _check_rooms() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.settings import PreprocessingSettings
-from client.index import OnProgress
 from client.inspection import Candidate, Inspection, inspect, tasks_of
 from client.looked import Looked, Picture, look, looked_at
 from client.machine import this_machine

@@ -2,19 +2,18 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bloodnet_model.commands import run_command
+from bloodnet_model.commands import bars, run_command
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder
 
 if TYPE_CHECKING:
-    from client.index import OnProgress
+    from bloodnet_model.commands import OnProgress
 
 app = typer.Typer(
     help="The hospital's side of a federation. Nothing that these commands print or write leaves the hospital.",
@@ -120,19 +119,7 @@ def _answer(question: str, usual: str) -> str:
     return str(typer.prompt(question, default=usual)) if sys.stdin.isatty() else usual
 
 
-@contextmanager
-def _progress() -> "Iterator[OnProgress]":
-    """A bar for each stage, on stderr, gone when all is done."""
+def _progress() -> "AbstractContextManager[OnProgress]":
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def on_progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
-        yield on_progress
+    return bars(Console(stderr=True))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.study import Study
-from client.index import FileIndex, OnProgress, healing, up_to_date_index
+from client.index import FileIndex, healing, up_to_date_index
 from client.labels import read_labels
 from client.ledger import Coverage, Ledger, coverage
 from client.listing import found_files, state_of

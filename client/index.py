@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError, UnusableSlice
 from client.dicom import SliceHeader, read_headers
 from client.ledger import Entry
@@ -20,9 +21,6 @@ from client.workers import ordered_map, usable_cores
 
 FORMAT: Final = 1
 """Raised with every change of what the tables or headers hold, so that no older index passes for this one."""
-
-OnProgress = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
 
 _Made = TypeVar("_Made")
 

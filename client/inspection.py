@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
 from client.conflicts import UsableStudy, label_conflicts, refused
-from client.index import FileIndex, OnProgress, healing, up_to_date_index
+from client.index import FileIndex, healing, up_to_date_index
 from client.label_lines import LabelLines
 from client.labels import LabelTable, read_labels
 from client.ledger import Entry

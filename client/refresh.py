@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.settings import PreprocessingSettings
 from client.conflicts import Refusals, UsableStudy, label_conflicts, refused, same_pixels
-from client.index import FileIndex, OnProgress
+from client.index import FileIndex
 from client.label_lines import LabelLines
 from client.labels import LabelTable
 from client.ledger import Entry, write_ledger

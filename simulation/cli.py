@@ -34,7 +34,14 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="synthetic, or folder (with --data).")] = None,
     data: Annotated[Path | None, typer.Option(help="A folder of site folders, each with its site.yaml.")] = None,
     sites: Annotated[int | None, typer.Option(help="Number of virtual hospitals.")] = None,
-    partition: Annotated[str | None, typer.Option(help="natural (as found) or iid (patients mixed).")] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            help="natural (as found), iid, dirichlet, quantity, label-kind, scanner, or a partition.csv to repeat."
+        ),
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Of dirichlet and quantity; smaller is more uneven.")] = None,
+    min_studies: Annotated[int | None, typer.Option(help="Fewest studies a site is dealt.")] = None,
     studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
     strategy: Annotated[str | None, typer.Option(help="fedavg, fedprox, or module:Class of a Flower strategy.")] = None,
     proximal_mu: Annotated[float | None, typer.Option(help="FedProx's mu.")] = None,
@@ -58,7 +65,9 @@ def run(
         "data.dataset": dataset,
         "data.folder": str(data.resolve()) if data else None,
         "data.sites": sites,
-        "data.partition": partition,
+        "data.partition": str(Path(partition).resolve()) if partition and partition.endswith(".csv") else partition,
+        "data.alpha": alpha,
+        "data.min_studies": min_studies,
         "data.studies": studies,
         "data.central": central,
         "strategy": strategy,

@@ -2,23 +2,28 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bloodnet_model.errors import DataError
-from bloodnet_model.files import write_whole
+from bloodnet_model.commands import bars
+from bloodnet_model.errors import BloodNetError, DataError
+from bloodnet_model.files import make_folder, write_whole
+from client.site_settings import read_site
 from server.app import OUT
 from server.app import app as server_app
 from server.report import render_report
 from server.run_folder import check_run_folder, read_metrics, write_metrics
 from server.settings import RunSettings, to_run_config
+from simulation.catalogue import CataloguedStudy, catalogue
+from simulation.deals import PARTITIONS, Partition
 from simulation.engine import LocalGrid, server_context
-from simulation.partition import deal_patients, find_sites
+from simulation.partition import as_found, find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
+from simulation.placement import TABLE, read_table, refuse_leakage, write_table
 from simulation.settings import DataSettings, SimulationSettings
 from strategies.registry import make_strategy
 
@@ -44,13 +49,42 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
         found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
     else:
         found = find_sites(Path(str(data.folder)))
-    if data.partition == "iid":
-        return deal_patients(found, data.sites or len(found), settings.run.seed, out / "sites")
+    if data.partition == "natural":
+        return _as_found(settings, found, out, console)
+    sources = [read_site(folder) for folder in found]
+    grid = settings.run.model.preprocessing
+    with bars(console) as on_progress:
+        studies = [study for site in sources for study in catalogue(site, grid, on_progress)]
+    if data.partition in PARTITIONS:
+        how = cast(Partition, data.partition)
+        placed = place(studies, data.sites or len(found), how, settings.run.seed, data.alpha, data.min_studies)
+    else:
+        placed = read_table(Path(data.partition), studies)
+    refuse_leakage(placed)
+    sites = write_sites(placed, sources, out / "sites")
+    write_table(out / TABLE, placed)
+    return sites
+
+
+def _as_found(settings: SimulationSettings, found: list[Path], out: Path, console: Console) -> list[Path]:
+    """The site folders themselves; one that cannot be read is left to the roll call, which says so."""
+    data = settings.data
     if data.sites is not None and data.sites != len(found):
         raise DataError(
             f"{data.folder}: holds {len(found)} site folders, not {data.sites}; "
             "leave --sites out, or mix their patients with --partition iid."
         )
+    studies: list[CataloguedStudy] = []
+    with bars(console) as on_progress:
+        for folder in found:
+            try:
+                studies += catalogue(read_site(folder), settings.run.model.preprocessing, on_progress)
+            except BloodNetError as error:
+                console.print(f"[yellow]not in the partition's table: {error}[/]", highlight=False)
+    placed = as_found(studies)
+    refuse_leakage(placed)
+    make_folder(out)
+    write_table(out / TABLE, placed)
     return found
 
 
@@ -101,7 +135,9 @@ def _synthetic(data: DataSettings, seed: int, home: Path, workers: int, console:
 
 def draw_phantoms(folder: Path, phantom: PhantomSettings, workers: int, console: Console) -> list[Path]:
     """Write a federation of synthetic heads under a progress bar."""
-    columns = (TextColumn("drawing synthetic heads"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=phantom.hospitals * phantom.studies)
-        return write_federation(folder, phantom, workers, lambda: bar.advance(task))
+    with bars(console) as on_progress:
+        total = phantom.hospitals * phantom.studies
+        done = count(1)
+        return write_federation(
+            folder, phantom, workers, lambda: on_progress("drawing synthetic heads", next(done), total)
+        )

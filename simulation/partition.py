@@ -1,4 +1,4 @@
-"""Virtual hospitals: as found (natural), or the patients of all of them dealt out anew (iid).
+"""Virtual hospitals: as found, or the patients of all of them dealt out anew.
 
 A virtual hospital is what a real one is, a site folder: site.yaml, labels.csv and a list of its DICOM files.
 """
@@ -6,34 +6,25 @@ A virtual hospital is what a real one is, a site folder: site.yaml, labels.csv a
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import yaml
 
-from bloodnet_model.errors import DataError, UnusableSlice
+from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.seeds import derive_seed
-from client.dicom import SliceHeader, read_headers
-from client.labels import LabelRow, LabelTable, read_labels
-from client.listing import found_files
-from client.site_settings import SITE_FILE, Site, read_site
+from client.label_rows import IDENTIFIERS, LabelRow
+from client.site_settings import SITE_FILE, Site, SiteSettings
+from client.splits import split_studies
+from simulation.catalogue import CataloguedStudy, patients_of
+from simulation.deals import Partition, deal
+from simulation.placement import PlacedStudy
 
-_KEYS = ("study_instance_uid", "accession_number", "sop_instance_uid")
-MANIFEST = "files.txt"
-
-
-@dataclass
-class _Patient:
-    """Everything of one patient, from whatever sites it came."""
-
-    files: list[Path] = field(default_factory=list)
-    rows: dict[tuple[str, str], LabelRow] = field(default_factory=dict)
+MANIFEST: Final = "files.txt"
 
 
 def find_sites(folder: Path) -> list[Path]:
@@ -49,78 +40,93 @@ def find_sites(folder: Path) -> list[Path]:
     return found
 
 
-def deal_patients(sources: Sequence[Path], count: int, seed: int, out: Path) -> list[Path]:
-    """Mix the patients of `sources` and deal them to `count` new site folders below `out`, by patient, never by slice.
+def as_found(studies: Iterable[CataloguedStudy]) -> list[PlacedStudy]:
+    """Every study where it comes from, in the split that it has there."""
+    return [PlacedStudy(study.source, study.dealt, study, study.kinds) for study in studies]
 
-    Positive and negative patients are dealt in turn, so the sites are alike in size and prevalence.
+
+def place(
+    studies: Sequence[CataloguedStudy],
+    hospitals: int,
+    partition: Partition,
+    seed: int,
+    alpha: float,
+    min_studies: int,
+) -> list[PlacedStudy]:
+    """Deal the patients to `site-1` … and each site's patients to its splits, by patient, never by slice.
+
+    Raises DataError where that cannot be.
     """
-    sites = [read_site(source) for source in sources]
-    patients = _patients(sites)
-    if len(patients) < count:
-        raise DataError(f"{len(patients)} patients cannot be dealt to {count} sites; give a smaller --sites.")
-    names = sorted(patients)
     rng = np.random.default_rng(derive_seed(seed, "partition"))
-    shuffled = [names[i] for i in rng.permutation(len(names))]
-    order = sorted(shuffled, key=lambda name: not _is_positive(patients[name]))
+    dealt = deal(patients_of(studies), hospitals, partition, rng, alpha, min_studies)
+    width = len(str(hospitals))
+    placed: list[PlacedStudy] = []
+    for number in range(hospitals):
+        name = f"site-{number + 1:0{width}d}"
+        here = [study for study in studies if dealt[study.patient] == number]
+        splits = split_studies(SiteSettings(name=name, dicom=(MANIFEST,)), here)
+        coarse = partition == "label-kind" and number % 2 == 1  # every other site has no masks and no labels of slices
+        placed += (PlacedStudy(name, splits[study.uid], study, study.kinds[: 1 if coarse else None]) for study in here)
+    return placed
+
+
+def write_sites(placed: Iterable[PlacedStudy], sources: Sequence[Site], out: Path) -> list[Path]:
+    """A site folder below `out` for every site of the table, in the order of their names.
+
+    Of the sources' settings the most lenient go with the studies: they have been found usable there.
+    """
     settings = {
-        "series": {"minimum_slices": min(site.settings.series.minimum_slices for site in sites)},
+        "series": {
+            "minimum_slices": min(site.settings.series.minimum_slices for site in sources),
+            "derived": any(site.settings.series.derived for site in sources),
+            "largest_tilt_degrees": max(site.settings.series.largest_tilt_degrees for site in sources),
+            "exclude": sorted({word for site in sources for word in site.settings.series.exclude}),
+        },
         "cores": 1,  # the sites share a machine, and each is prepared in a process of its own
-        "minimum_cohort": min(site.settings.minimum_cohort for site in sites),
+        "minimum_cohort": min(site.settings.minimum_cohort for site in sources),
     }
-    width = len(str(count))
-    folders = []
-    for i in range(count):
-        folder = out / f"site-{i + 1:0{width}d}"
-        _write_site(folder, [patients[name] for name in order[i::count]], settings)
-        folders.append(folder)
-    return folders
+    sites: defaultdict[str, list[PlacedStudy]] = defaultdict(list)
+    for at in placed:
+        sites[at.site].append(at)
+    for name, here in sites.items():
+        _write_site(out / name, here, settings)
+    return [out / name for name in sorted(sites)]
 
 
-def _patients(sites: Sequence[Site]) -> dict[str, _Patient]:
-    """Files and label rows by patient."""
-    patients: defaultdict[str, _Patient] = defaultdict(_Patient)
-    for site in sites:
-        table = read_labels(site.labels)
-        for path in sorted({found.path for found in found_files(site)}):
-            with suppress(UnusableSlice):  # no CT: of no patient
-                headers = read_headers(path)
-                patient = patients[headers[0].patient]
-                patient.files.append(path)
-                patient.rows.update(_rows_of(table, headers))
-    return dict(patients)
-
-
-def _rows_of(table: LabelTable, headers: Sequence[SliceHeader]) -> dict[tuple[str, str], LabelRow]:
-    keys = {(_KEYS[0], header.study_uid) for header in headers}
-    keys |= {(_KEYS[1], header.accession_number) for header in headers}
-    keys |= {(_KEYS[2], header.sop_uid) for header in headers}
-    return {key: table.rows[key] for key in sorted(keys & table.rows.keys())}
-
-
-def _is_positive(patient: _Patient) -> bool:
-    return any(row.labels[0] == 1 for row in patient.rows.values())
-
-
-def _write_site(folder: Path, patients: Sequence[_Patient], settings: Mapping[str, Any]) -> None:
+def _write_site(folder: Path, placed: Sequence[PlacedStudy], settings: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made ({error.strerror}); give a new, writable --out.") from None
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*_KEYS, *CLASSES, "mask", "split"])
-    for patient in patients:
-        rows.writerows(_csv_row(row) for row in patient.rows.values())
+    rows.writerow([*IDENTIFIERS, *CLASSES, "mask", "split"])
+    for at in placed:
+        rows.writerows(_rows(at))
     write_whole(folder / "labels.csv", text.getvalue())
-    write_whole(folder / MANIFEST, "".join(f"{path.resolve()}\n" for patient in patients for path in patient.files))
+    write_whole(folder / MANIFEST, "".join(f"{path.resolve()}\n" for at in placed for path in at.study.files))
     write_whole(folder / SITE_FILE, yaml.safe_dump({"name": folder.name, "dicom": [MANIFEST], **settings}))
 
 
-def _csv_row(row: LabelRow) -> list[object]:
+def _rows(at: PlacedStudy) -> list[list[object]]:
+    """Rows of labels.csv: one of the study, and the source's of its slices if the site has labels of slices."""
+    study = at.study
+    own = [study.uid if name == "study_instance_uid" else "" for name in IDENTIFIERS]
+    masks = [row.mask.resolve() for row in study.rows if row.mask is not None] if "mask" in at.kinds else []
+    of_slices = [row for row in study.rows if row.key[0] == "sop_instance_uid"] if "slice" in at.kinds else []
+    return [
+        [*own, *_cells(study.labels), masks[0] if masks else "", at.split],
+        *([*_identifier(row), *_cells(row.labels), "", ""] for row in of_slices),
+    ]
+
+
+def _identifier(row: LabelRow) -> list[str]:
     kind, identifier = row.key
-    labels = ["" if label == UNKNOWN else label for label in row.labels]
-    mask = row.mask.resolve() if row.mask else ""
-    return [*(identifier if key == kind else "" for key in _KEYS), *labels, mask, row.split or ""]
+    return [identifier if name == kind else "" for name in IDENTIFIERS]
+
+
+def _cells(labels: Iterable[int]) -> list[object]:
+    return ["" if label == UNKNOWN else label for label in labels]
 
 
 def _natural(path: Path) -> tuple[str, int]:

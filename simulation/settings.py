@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import Settings, validated
 from server.settings import RunSettings, run_settings
+from simulation.deals import PARTITIONS
 
 Dataset = Literal["synthetic", "folder"]
-Partition = Literal["natural", "iid"]
 
 
 class DataSettings(Settings):
@@ -22,7 +22,9 @@ class DataSettings(Settings):
     dataset: Dataset = "synthetic"
     folder: str | None = Field(None, description="with `dataset: folder`, a folder of site folders")
     sites: int | None = Field(None, ge=1, description="virtual hospitals; 4 for synthetic heads, else as many as found")
-    partition: Partition = "natural"
+    partition: str = Field("natural", description="how patients are dealt to sites, or a partition.csv to repeat")
+    alpha: float = Field(0.5, gt=0, description="of dirichlet and quantity: the smaller, the more uneven")
+    min_studies: int = Field(4, ge=1, description="fewest studies a site is dealt")
     studies: int = Field(110, ge=4, description="synthetic studies a hospital")
     slices: int = Field(24, ge=8)
     matrix: int = Field(96, ge=64, description="rows and columns of a synthetic slice")
@@ -33,6 +35,13 @@ class DataSettings(Settings):
         if (self.dataset == "folder") != (self.folder is not None):
             raise ValueError("dataset 'folder' and a data folder go together: give --dataset folder --data DIR")
         return self
+
+    @field_validator("partition")
+    @classmethod
+    def _known_partition(cls, partition: str) -> str:
+        if partition not in PARTITIONS and not partition.endswith(".csv"):
+            raise ValueError(f"choose one of {', '.join(PARTITIONS)}, or the .csv of a partition")
+        return partition
 
 
 @dataclass(frozen=True)

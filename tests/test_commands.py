@@ -61,6 +61,8 @@ def test_help_imports_nothing_heavy() -> None:
         (("run", "--strategy", "fedavgg"), "choose one of fedavg, fedprox"),
         (("run", "--preset", "huge"), "choose one of tiny, base"),
         (("run", "--rounds", "0"), "rounds"),
+        (("run", "--partition", "iidd"), "choose one of natural, iid, dirichlet"),
+        (("run", "--partition", "dirichlet", "--alpha", "0"), "data.alpha"),
         (("run", "--dataset", "folder", "--data", "nowhere"), "neither a site folder nor a folder of such"),
         (("run", "--out", "/dev/null/run"), "/dev/null/run: cannot be made in /dev/null"),
         (("run", "--config", "nowhere.yaml"), "nowhere.yaml: cannot be read"),

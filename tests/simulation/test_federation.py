@@ -13,8 +13,11 @@ from rich.console import Console
 from bloodnet_model.errors import DataError
 from bloodnet_model.weights import load_network
 from client.dataset import load_site, prepare
+from client.site_settings import read_site
+from simulation.catalogue import CataloguedStudy, catalogue
+from simulation.deals import Partition
 from simulation.federation import simulate
-from simulation.partition import deal_patients, find_sites
+from simulation.partition import find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.settings import read_config, simulation_settings
 
@@ -78,13 +81,23 @@ def splits(folders: list[Path]) -> list[Mapping[str, int]]:
     return [prepare(load_site(folder), grid).counts() for folder in folders]
 
 
+def studies_of(folders: list[Path]) -> list[CataloguedStudy]:
+    grid = simulation_settings({}).run.model.preprocessing
+    return [study for folder in folders for study in catalogue(read_site(folder), grid)]
+
+
+def deal_out(found: list[Path], sites: int, out: Path, partition: Partition = "iid", seed: int = 0) -> list[Path]:
+    placed = place(studies_of(found), sites, partition, seed, alpha=0.5, min_studies=1)
+    return write_sites(placed, [read_site(folder) for folder in found], out)
+
+
 def total(sites: list[Mapping[str, int]], kind: str) -> int:
     return sum(counts[f"{split}-{kind}"] for counts in sites for split in ("train", "validation", "test"))
 
 
 def test_iid_deals_every_study_once_and_no_patient_twice(hospitals: Path, tmp_path: Path) -> None:
     found = find_sites(hospitals)
-    dealt = deal_patients(found, 4, seed=0, out=tmp_path / "sites")
+    dealt = deal_out(found, 4, tmp_path / "sites")
     before, after = splits(found), splits(dealt)
     for kind in ("studies", "positive"):
         total = [
@@ -101,7 +114,7 @@ def test_iid_deals_every_study_once_and_no_patient_twice(hospitals: Path, tmp_pa
 def test_the_deal_depends_on_its_seed_alone(hospitals: Path, tmp_path: Path) -> None:
     tables = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        folder = deal_patients(find_sites(hospitals), 2, seed, tmp_path / name)[0]
+        folder = deal_out(find_sites(hospitals), 2, tmp_path / name, seed=seed)[0]
         tables.append(set(_column(folder / "labels.csv", "study_instance_uid")))
     assert tables[0] == tables[1] != tables[2]
 

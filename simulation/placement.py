@@ -1,0 +1,108 @@
+"""A partition as a table: which study is at which virtual hospital, in which split, with which labels.
+
+The table is written beside a run and can be read back, so that others repeat the partition exactly.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.files import write_whole
+from bloodnet_model.labels import CLASSES, UNKNOWN
+from client.splits import SPLITS, Split
+from simulation.catalogue import KINDS, CataloguedStudy
+
+TABLE: Final = "partition.csv"
+COLUMNS: Final = ("site", "split", "study", "patient", "source", "scanner", "labels", *CLASSES)
+"""`labels` names the kinds that the site has of the study, the classes are those of the whole study."""
+_NEEDED: Final = ("site", "split", "study", "labels")
+
+
+@dataclass(frozen=True)
+class PlacedStudy:
+    """A study at its virtual hospital; `kinds` are those of its labels that the hospital has."""
+
+    site: str
+    split: Split
+    study: CataloguedStudy
+    kinds: tuple[str, ...]
+
+
+def write_table(path: Path, placed: Iterable[PlacedStudy]) -> None:
+    """Ordered by site and study."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for at in sorted(placed, key=lambda at: (at.site, at.study.uid)):
+        study = at.study
+        labels = ["" if label == UNKNOWN else label for label in study.labels]
+        origin = (study.uid, study.patient, study.source, study.scanner)
+        rows.writerow([at.site, at.split, *origin, " ".join(at.kinds), *labels])
+    write_whole(path, text.getvalue())
+
+
+def read_table(path: Path, studies: Sequence[CataloguedStudy]) -> list[PlacedStudy]:
+    """Place `studies` as the table says; those that it does not name are left out.
+
+    Raises DataError, naming the line, where the table cannot be read or names what is not there.
+    """
+    known = {study.uid: study for study in studies}
+    placed = [_placed(path, line, row, known) for line, row in _rows(path)]
+    if not placed:
+        raise DataError(f"{path}: names no study; use a {TABLE} that a run has written.")
+    return placed
+
+
+def refuse_leakage(placed: Iterable[PlacedStudy]) -> None:
+    """Raises DataError, naming the pair, where a study, a patient or a scan is at two sites or in two splits."""
+    studies: dict[str, PlacedStudy] = {}
+    patients: dict[str, PlacedStudy] = {}
+    pixels: dict[str, PlacedStudy] = {}
+    for at in placed:
+        _refuse(studies.setdefault(at.study.uid, at), at, f"study {at.study.uid} is")
+        _refuse(patients.setdefault(at.study.patient, at), at, f"patient {at.study.patient} is")
+        if at.study.pixels:
+            first = pixels.setdefault(at.study.pixels, at)
+            _refuse(first, at, f"studies {first.study.uid} and {at.study.uid} hold the same pixels and are")
+
+
+def _refuse(first: PlacedStudy, second: PlacedStudy, what: str) -> None:
+    if first is second or (first.site, first.split) == (second.site, second.split):
+        return
+    where = f"{first.site} ({first.split}) and {second.site} ({second.split})"
+    raise DataError(f"{what} at {where}; take one of the two out, or deal the patients anew with --partition iid.")
+
+
+def _placed(path: Path, line: int, row: Mapping[str, str], known: Mapping[str, CataloguedStudy]) -> PlacedStudy:
+    study = known.get(row["study"])
+    if study is None:
+        raise DataError(
+            f"{path}: line {line} names study {row['study']}, which the data does not hold in usable form; "
+            "give the data that the table was made from."
+        )
+    if row["split"] not in SPLITS:
+        raise DataError(f"{path}: line {line} has split {row['split']!r}; write one of {', '.join(SPLITS)}.")
+    kinds = tuple(row["labels"].split())
+    if not kinds or not set(kinds) <= set(study.kinds):
+        raise DataError(
+            f"{path}: line {line} has labels {row['labels']!r}; of this study there are: {' '.join(study.kinds)}."
+        )
+    return PlacedStudy(row["site"], row["split"], study, tuple(kind for kind in KINDS if kind in kinds))
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            rows = [(reader.line_num, row) for row in reader]
+            header = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a CSV table ({type(error).__name__}); check its name.") from None
+    for column in _NEEDED:
+        if column not in header:
+            raise DataError(f"{path}: column {column!r} is missing; use a {TABLE} that a run has written.")
+    return rows
