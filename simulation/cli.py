@@ -31,8 +31,11 @@ def main() -> None:
 
 @app.command()
 def run(
-    dataset: Annotated[str | None, typer.Option(help="synthetic, or folder (with --data).")] = None,
-    data: Annotated[Path | None, typer.Option(help="A folder of site folders, each with its site.yaml.")] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the one data set lies.")] = None,
     sites: Annotated[int | None, typer.Option(help="Number of virtual hospitals.")] = None,
     partition: Annotated[
         str | None,
@@ -61,9 +64,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
+    from simulation.settings import read_config, simulation_settings, sources_of, with_flags
+
     flags = {
-        "data.dataset": dataset,
-        "data.folder": str(data.resolve()) if data else None,
+        "data.sources": sources_of(dataset or (), data),
         "data.sites": sites,
         "data.partition": str(Path(partition).resolve()) if partition and partition.endswith(".csv") else partition,
         "data.alpha": alpha,
@@ -78,8 +82,6 @@ def run(
         "model.network.link": link,
         "seed": seed,
     }
-    from simulation.settings import read_config, simulation_settings, with_flags
-
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
@@ -113,6 +115,23 @@ def phantom(
     folders = draw_phantoms(out, settings, workers or default_workers(), _stderr())
     print(f"{len(folders)} hospitals with {studies} studies each in {out}")
     print(f"train on them: bloodnet-simulate run --dataset folder --data {out}")
+
+
+@app.command()
+def datasets(as_json: AsJson = False) -> None:
+    """List the public data sets: what to download from whom, under which licence, with which labels."""
+    from simulation.public_data.registry import DATA_SETS
+
+    if as_json:
+        told = [{key: value for key, value in vars(known).items() if key != "sites"} for known in DATA_SETS.values()]
+        print(json.dumps(told, indent=1))
+        return
+    for known in DATA_SETS.values():
+        print(f"{known.name}  {known.title}, labels of each {known.labels}\n")
+        for name in ("download", "source", "licence", "size"):
+            print(f"  {name:<9} {getattr(known, name)}")
+        print(f"  run       bloodnet-simulate run --dataset {known.name} --data DIR\n")
+    print("None of them is fetched for you: the licences are between you and who gives the data out.")
 
 
 @reproduce.command("cq500-table")

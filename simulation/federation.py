@@ -24,7 +24,8 @@ from simulation.engine import LocalGrid, server_context
 from simulation.partition import as_found, find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.placement import TABLE, read_table, refuse_leakage, write_table
-from simulation.settings import DataSettings, SimulationSettings
+from simulation.public_data.registry import DATA_SETS
+from simulation.settings import FOLDER, DataSettings, SimulationSettings
 from strategies.registry import make_strategy
 
 _SYNTHETIC_SITES = 4
@@ -45,10 +46,10 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
 def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Console) -> list[Path]:
     """The site folders of the run, drawn, found or dealt out as the settings say."""
     data = settings.data
-    if data.dataset == "synthetic":
-        found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
+    if data.sources:
+        found = [site for name, at in data.sources.items() for site in _site_folders(name, Path(at), out.parent)]
     else:
-        found = find_sites(Path(str(data.folder)))
+        found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
     if data.partition == "natural":
         return _as_found(settings, found, out, console)
     sources = [read_site(folder) for folder in found]
@@ -71,7 +72,7 @@ def _as_found(settings: SimulationSettings, found: list[Path], out: Path, consol
     data = settings.data
     if data.sites is not None and data.sites != len(found):
         raise DataError(
-            f"{data.folder}: holds {len(found)} site folders, not {data.sites}; "
+            f"the data holds {len(found)} site folders, not {data.sites}; "
             "leave --sites out, or mix their patients with --partition iid."
         )
     studies: list[CataloguedStudy] = []
@@ -86,6 +87,13 @@ def _as_found(settings: SimulationSettings, found: list[Path], out: Path, consol
     make_folder(out)
     write_table(out / TABLE, placed)
     return found
+
+
+def _site_folders(name: str, data: Path, home: Path) -> list[Path]:
+    """Those of one source; a public data set's are written beside the runs, where a later run finds them prepared."""
+    if name == FOLDER:
+        return find_sites(data)
+    return DATA_SETS[name].sites(data, home / "data-sets" / hashlib.sha256(str(data).encode()).hexdigest()[:12])
 
 
 def run_local(settings: RunSettings, sites: Sequence[Path], out: Path, workers: int) -> None:

@@ -74,7 +74,7 @@ def _refuse(first: PlacedStudy, second: PlacedStudy, what: str) -> None:
     if first is second or (first.site, first.split) == (second.site, second.split):
         return
     where = f"{first.site} ({first.split}) and {second.site} ({second.split})"
-    raise DataError(f"{what} at {where}; take one of the two out, or deal the patients anew with --partition iid.")
+    raise DataError(f"{what} at {where}; take one of the two out of the data.")
 
 
 def _placed(path: Path, line: int, row: Mapping[str, str], known: Mapping[str, CataloguedStudy]) -> PlacedStudy:

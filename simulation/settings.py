@@ -1,26 +1,28 @@
 """The settings of a simulated federation: where its hospitals come from, and those of the run itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import Settings, validated
 from server.settings import RunSettings, run_settings
 from simulation.deals import PARTITIONS
+from simulation.public_data.registry import DATA_SETS
 
-Dataset = Literal["synthetic", "folder"]
+FOLDER: Final = "folder"
+"""In place of a public data set: a site folder, or a folder of such."""
+SYNTHETIC: Final = "synthetic"
 
 
 class DataSettings(Settings):
     """Where the virtual hospitals come from; kept in the `data` section of a run's config.yaml."""
 
-    dataset: Dataset = "synthetic"
-    folder: str | None = Field(None, description="with `dataset: folder`, a folder of site folders")
+    sources: dict[str, str] = Field({}, description="folder by data set, or by `folder`; synthetic heads unless given")
     sites: int | None = Field(None, ge=1, description="virtual hospitals; 4 for synthetic heads, else as many as found")
     partition: str = Field("natural", description="how patients are dealt to sites, or a partition.csv to repeat")
     alpha: float = Field(0.5, gt=0, description="of dirichlet and quantity: the smaller, the more uneven")
@@ -30,11 +32,13 @@ class DataSettings(Settings):
     matrix: int = Field(96, ge=64, description="rows and columns of a synthetic slice")
     central: bool = Field(True, description="also train one network on all patients in one place, to compare")
 
-    @model_validator(mode="after")
-    def _folder_goes_with_dataset(self) -> Self:
-        if (self.dataset == "folder") != (self.folder is not None):
-            raise ValueError("dataset 'folder' and a data folder go together: give --dataset folder --data DIR")
-        return self
+    @field_validator("sources")
+    @classmethod
+    def _known_data_sets(cls, sources: dict[str, str]) -> dict[str, str]:
+        for name in sources:
+            if name not in (*DATA_SETS, FOLDER):
+                raise ValueError(f"choose among {', '.join((SYNTHETIC, *DATA_SETS, FOLDER))}; received {name}")
+        return dict(sorted(sources.items()))
 
     @field_validator("partition")
     @classmethod
@@ -56,6 +60,28 @@ def simulation_settings(raw: Mapping[str, Any]) -> SimulationSettings:
     """Validated settings of a mapping as it stands in config.yaml; raises SettingsError with the place of a mistake."""
     data = validated(DataSettings, raw.get("data") or {}, where="data")
     return SimulationSettings(data, run_settings({**raw, "data": data.model_dump(mode="json")}))
+
+
+def sources_of(datasets: Sequence[str], data: Path | None) -> dict[str, str] | None:
+    """Folder by data set, from `--dataset NAME --data DIR` or any number of `--dataset NAME=DIR`; None if not given.
+
+    Raises SettingsError where a data set has no folder, or a folder no data set.
+    """
+    named: dict[str, str] = {}
+    for text in datasets:
+        name, given, folder = text.partition("=")
+        if not given and data is not None and len(datasets) == 1:
+            folder = str(data)
+        if name == SYNTHETIC and not folder and len(datasets) == 1:
+            return {}
+        if not folder:
+            raise SettingsError(f"--dataset {text}: give its folder, as in --dataset {name} --data DIR.")
+        if name in named:
+            raise SettingsError(f"--dataset {name}: is given twice; keep one of them.")
+        named[name] = str(Path(folder).resolve())
+    if data is not None and (not datasets or "=" in datasets[0]):
+        raise SettingsError(f"--data {data}: goes with one --dataset NAME; say what it holds.")
+    return named or None
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -56,8 +56,11 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("run", "--dataset", "folder"), "give --dataset folder --data DIR"),
-        (("run", "--dataset", "nifti"), "data.dataset"),
+        (("run", "--dataset", "folder"), "as in --dataset folder --data DIR"),
+        (("run", "--dataset", "nifti=."), "data.sources: choose among synthetic, rsna2019"),
+        (("run", "--data", "."), "goes with one --dataset NAME"),
+        (("run", "--dataset", "cq500", "--data", "."), "holds no reads.csv, so it is not CQ500 as unpacked"),
+        (("run", "--dataset", "rsna2019", "--data", "nowhere"), "there is no such folder"),
         (("run", "--strategy", "fedavgg"), "choose one of fedavg, fedprox"),
         (("run", "--preset", "huge"), "choose one of tiny, base"),
         (("run", "--rounds", "0"), "rounds"),

@@ -1,11 +1,14 @@
 """CQ500 (Chilamkurthy et al., Lancet 2018): 491 head CTs, three readers, and the scores of Qure's network.
 
 `reads.csv` holds each reader's finding a scan (`R1:ICH` … `R3:SAH`), `prediction_probabilities.csv` the scores;
-the truth is the majority of the three readers. Both files, and only these two, are read here.
+the truth is the majority of the three readers. The scans themselves lie in folders named `CQ500-CT-17` (or
+`CQ500CT17 CQ500CT17`, as the zip files have it), each with its series below. Batch B1 was collected as it came, B2
+enriched by reports; they become two sites.
 """
 
-import csv
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,12 +16,27 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, UnusableSlice
+from client.dicom import read_headers
+from client.slice_header import SliceHeader
+from simulation.public_data.data_set import DataSet, folder_named, write_site
+from simulation.public_data.data_set import table as read_csv
 
 FINDINGS: Final = ("ICH", "IPH", "IVH", "SDH", "EDH", "SAH")
 READERS: Final = ("R1", "R2", "R3")
 READS_FILE: Final = "reads.csv"
 SCORES_FILE: Final = "prediction_probabilities.csv"
+_TITLE: Final = "CQ500"
+_SOURCE: Final = "headctstudy.qure.ai/dataset"
+_SCAN_FOLDER: Final = re.compile(r"CQ500-?CT-?(\d+)\b")
+_CLASS_OF: Final = {
+    "ICH": "any",
+    "IPH": "intraparenchymal",
+    "IVH": "intraventricular",
+    "SDH": "subdural",
+    "EDH": "epidural",
+    "SAH": "subarachnoid",
+}
 
 Record = Mapping[str, str]
 T = TypeVar("T")
@@ -83,18 +101,66 @@ def _cell(path: Path, record: Record, column: str, parse: Callable[[str], T]) ->
 
 def _table(path: Path, columns: list[str]) -> dict[str, Record]:
     """Records by scan name; raises DataError where the file, a column or a cell is missing or a name comes twice."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            header, records = reader.fieldnames or [], list(reader)
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; fetch it from the CQ500 page (headctstudy.qure.ai/dataset).") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV table ({error}); fetch it anew.") from None
-    for column in ("name", *columns):
-        if column not in header:
-            raise DataError(f"{path}: column {column!r} is missing; use the file as CQ500 publishes it.")
+    if not path.is_file():
+        raise DataError(f"{path}: not found; fetch it from the CQ500 page ({_SOURCE}).")
+    records = read_csv(path, ["name", *columns])
     table: dict[str, Record] = {record["name"]: record for record in records}
     if len(table) < len(records):
         raise DataError(f"{path}: {len(records)} rows name only {len(table)} scans; keep one row a scan.")
     return table
+
+
+def sites(data: Path, out: Path) -> list[Path]:
+    """The scans that are there, as two sites by batch. Raises DataError for what is not this data set."""
+    folder_named(data, READS_FILE, _TITLE)
+    votes = [f"{reader}:{finding}" for finding in FINDINGS for reader in READERS]
+    reads = _table(data / READS_FILE, ["Category", *votes])
+    scans = _scan_folders(data)
+    if strange := sorted(scans.keys() - reads.keys()):
+        raise DataError(f"{scans[strange[0]]}: {READS_FILE} has no row {strange[0]}; fetch the table anew.")
+    if absent := sorted(reads.keys() - scans.keys()):
+        raise DataError(
+            f"{data}: {len(absent)} of {len(reads)} scans are not there, {absent[0]} among them; finish the download, "
+            f"or keep only the rows of your scans in {READS_FILE}."
+        )
+    written = []
+    for batch in sorted({record["Category"] for record in reads.values()}):
+        names = sorted((name for name in reads if reads[name]["Category"] == batch), key=lambda name: (len(name), name))
+        rows = [_row(data, reads[name], scans[name]) for name in names]
+        written.append(write_site(out / f"cq500-{batch.lower()}", [scans[name] for name in names], rows))
+    return written
+
+
+def _scan_folders(data: Path) -> dict[str, Path]:
+    """By the name that a scan has in the tables."""
+    named = ((_SCAN_FOLDER.match(path.name), path) for path in sorted(data.iterdir()) if path.is_dir())
+    return {f"CQ500-CT-{int(match[1])}": path for match, path in named if match}
+
+
+def _row(data: Path, record: Record, scan: Path) -> dict[str, object]:
+    header = next(_headers(scan), None)
+    if header is None:
+        raise DataError(f"{scan}: holds no CT slice; unpack its zip file anew.")
+    seen = {_CLASS_OF[finding]: _majority(data, record, finding) for finding in FINDINGS}
+    hemorrhage = seen.pop("any")
+    if hemorrhage and not any(seen.values()):  # the readers agree that it bleeds, not where: six scans
+        return {"study_instance_uid": header.study_uid, "any": 1}
+    return {"study_instance_uid": header.study_uid, "any": int(hemorrhage), **{k: int(v) for k, v in seen.items()}}
+
+
+def _headers(scan: Path) -> Iterator[SliceHeader]:
+    for path in sorted(path for path in scan.rglob("*") if path.is_file()):
+        with suppress(UnusableSlice):
+            yield from read_headers(path)
+
+
+DATA_SET: Final = DataSet(
+    name="cq500",
+    title=_TITLE,
+    download=f"{READS_FILE} and the folders of the scans, CQ500-CT-0 to CQ500-CT-490, as unzipped",
+    source=_SOURCE,
+    licence="CC BY-NC-SA 4.0",
+    size="491 studies, 193,317 slices, 29 GB zipped",
+    labels="study",
+    sites=sites,
+)

@@ -33,7 +33,7 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(hospitals: Path, out: Path, workers: int = 1, **overrides: Any) -> dict[str, Any]:
-    data = {"dataset": "folder", "folder": str(hospitals), "central": False, **overrides.pop("data", {})}
+    data = {"sources": {"folder": str(hospitals)}, "central": False, **overrides.pop("data", {})}
     raw = {"rounds": 2, "local_epochs": 1, "data": data, **overrides}
     return simulate(simulation_settings(raw), out, workers, QUIET)
 

@@ -74,7 +74,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.writerow(["study_instance_uid", *CLASSES, "split"])
             subtypes = [""] * len(SUBTYPES)
             rows.writerows([uid, label, *subtypes, split] for uid in sorted(studies_of(files)))
-    data = {"dataset": "folder", "folder": str(root / "hospitals"), "central": False}
+    data = {"sources": {"folder": str(root / "hospitals")}, "central": False}
     settings = simulation_settings({"rounds": 1, "local_epochs": 1, "data": data})
     simulate(settings, root / "run", 2, Console(quiet=True))
     return root
