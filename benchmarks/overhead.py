@@ -14,7 +14,8 @@ from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import load_site, prepare
 from server.run_folder import read_metrics
 from server.settings import RunSettings
-from simulation.federation import hospitals, run_local
+from simulation.federation import run_local
+from simulation.hospitals import hospitals
 from simulation.settings import simulation_settings
 from strategies.aggregation import weighted_mean
 
@@ -27,7 +28,7 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         console = Console(stderr=True)
-        sites = hospitals(settings, out, 2, console)
+        sites, _ = hospitals(settings, out, 2, console)
         bare = _bare_loop(settings.run, sites)
         started = time.perf_counter()
         run_local(settings.run, sites, out, workers=1)

@@ -7,7 +7,7 @@ serves the light and the dark scheme.
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -95,6 +95,31 @@ def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) 
         axes.axhline(len(rows) - 0.5, color=LINE, linewidth=0.8, xmin=-0.68, xmax=1.82, clip_on=False)
         _forest_row(axes, len(rows), ForestRow("All patients", pooled), POOLED)
         axes.set_xlabel("AUC, any hemorrhage")
+        return _svg(drawing, description)
+
+
+def partition_plot(findings: Mapping[str, Mapping[str, int]], description: str) -> str:
+    """Studies by site (one below the other) and finding: circles whose areas, and the figures in them, are counts."""
+    columns = list(dict.fromkeys(name for counts in findings.values() for name in counts))
+    most = max((count for counts in findings.values() for count in counts.values()), default=1) or 1
+    with _style("partition"):
+        height_in = 0.7 + 0.42 * len(findings)
+        drawing = Figure(figsize=(WIDTH_IN, height_in))
+        axes = drawing.add_axes((0.22, 0.04 / height_in, 0.77, 1 - 0.7 / height_in))
+        axes.set_xlim(-0.6, len(columns) - 0.4)
+        axes.set_ylim(len(findings) - 0.5, -0.5)
+        axes.set_xticks([])
+        _bare(axes)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xticks(range(len(columns)), columns, rotation=28, ha="left", rotation_mode="anchor")
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        for y, (name, counts) in enumerate(findings.items()):
+            axes.text(-0.02, y, _short(name, 15), transform=axes.get_yaxis_transform(), ha="right", va="center")
+            for x, column in enumerate(columns):
+                count = counts.get(column, 0)
+                axes.scatter(x, y, s=620 * count / most, color=SITE, alpha=0.3, linewidths=0)
+                axes.text(x, y, f"{count:,}" if count else "–", ha="center", va="center", fontsize=7.5)
         return _svg(drawing, description)
 
 

@@ -15,7 +15,7 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.page import render_page
 from server.data_use import ledger_rows, ledger_totals
-from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, roc_plot
+from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, partition_plot, roc_plot
 from server.report_template import BODY
 from server.run_folder import CONFIG, REPORT
 from server.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
@@ -107,9 +107,15 @@ def _headline(metrics: RunMetrics, shown: Shown | None) -> Headline:
     patients = f", {shown.record.studies:,} studies from {hospitals}"
     value = _with_interval(shown.record)
     if shown.split == "test":
-        return Headline("Pooled test AUC", value, patients)
+        return Headline(_beginning(metrics, "pooled test AUC"), value, patients)
     progress = f" after round {metrics.rounds[-1].round} of {metrics.run.rounds}"
-    return Headline("Test set not yet evaluated; validation AUC so far", value, progress + patients)
+    so_far = _beginning(metrics, "test set not yet evaluated; validation AUC so far")
+    return Headline(so_far, value, progress + patients)
+
+
+def _beginning(metrics: RunMetrics, what: str) -> str:
+    """The title of a report on synthetic heads says so in its first word."""
+    return f"Synthetic heads: {what}" if metrics.run.data == "synthetic" else what[:1].upper() + what[1:]
 
 
 def _with_interval(record: AucRecord) -> str:
@@ -175,8 +181,14 @@ def _figures(metrics: RunMetrics, shown: Shown | None) -> dict[str, Any]:
     return {
         "forest": None if shown is None else Markup(_forest(metrics, shown)),
         "learning": Markup(_learning(metrics)) if metrics.rounds else None,
+        "partition": Markup(_partition(metrics)) if metrics.partition else None,
         **_roc(metrics),
     }
+
+
+def _partition(metrics: RunMetrics) -> str:
+    findings = {name: share.findings for name, share in metrics.partition.items()}
+    return partition_plot(findings, "Studies of each hospital by kind of hemorrhage; see partition.csv.")
 
 
 def _forest(metrics: RunMetrics, shown: Shown) -> str:

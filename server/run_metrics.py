@@ -95,6 +95,19 @@ class Site(_Entry):
     ledger: dict[str, int] = {}
 
 
+class Share(_Entry):
+    """What a simulation's partition gave one virtual hospital.
+
+    findings: studies by kind of hemorrhage, `none` and `unknown` among them; one study may have several
+    labels:   studies by what their labels are of: study, slice, mask
+    """
+
+    studies: int
+    patients: int
+    findings: dict[str, int]
+    labels: dict[str, int]
+
+
 class Baseline(_Entry):
     """Another way of training on the same patients."""
 
@@ -113,6 +126,7 @@ class RunMetrics(_Entry):
     rounds: list[Round]
     test: Evaluation | None
     baselines: dict[str, Baseline] = {}
+    partition: dict[str, Share] = {}
 
 
 def load_metrics(run_folder: Path) -> RunMetrics:

@@ -108,7 +108,7 @@ def phantom(
 ) -> None:
     """Write synthetic head CTs as DICOM series with labels and masks, one site folder a hospital."""
     from simulation.engine import default_workers
-    from simulation.federation import draw_phantoms
+    from simulation.hospitals import draw_phantoms
     from simulation.phantom import PhantomSettings
 
     settings = PhantomSettings(hospitals, studies, slices, matrix, seed, prevalence)

@@ -5,10 +5,11 @@ The table is written beside a run and can be read back, so that others repeat th
 
 import csv
 import io
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
@@ -55,6 +56,33 @@ def read_table(path: Path, studies: Sequence[CataloguedStudy]) -> list[PlacedStu
     if not placed:
         raise DataError(f"{path}: names no study; use a {TABLE} that a run has written.")
     return placed
+
+
+def shares(placed: Iterable[PlacedStudy]) -> dict[str, dict[str, Any]]:
+    """What each site was dealt, as a report tells it: counts of studies, patients, findings and kinds of labels."""
+    sites: defaultdict[str, list[PlacedStudy]] = defaultdict(list)
+    for at in placed:
+        sites[at.site].append(at)
+    return {name: _share(sites[name]) for name in sorted(sites)}
+
+
+def _share(placed: Sequence[PlacedStudy]) -> dict[str, Any]:
+    known = {"none": 0, **{CLASSES[0]: 0}, **dict.fromkeys(CLASSES[1:], 0), "unknown": 0}
+    findings = Counter(known)
+    for at in placed:
+        findings.update(_findings(at.study.labels))
+    return {
+        "studies": len(placed),
+        "patients": len({at.study.patient for at in placed}),
+        "findings": {name.replace(CLASSES[0], "any kind"): findings[name] for name in known},
+        "labels": {kind: count for kind in KINDS if (count := sum(kind in at.kinds for at in placed))},
+    }
+
+
+def _findings(labels: Sequence[int]) -> list[str]:
+    if labels[0] != 1:
+        return ["none" if labels[0] == 0 else "unknown"]
+    return [name for name, label in zip(CLASSES, labels, strict=True) if label == 1]
 
 
 def refuse_leakage(placed: Iterable[PlacedStudy]) -> None:

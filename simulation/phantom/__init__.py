@@ -5,7 +5,7 @@ It is drawn to test the whole path from DICOM to report on any machine; its figu
 
 from simulation.phantom.head import DrawnStudy, draw_study
 from simulation.phantom.hospital import LABEL_COLUMNS, PhantomSettings, write_federation
-from simulation.phantom.scanner import SCANNERS, ScannerHabits, scanner_of
+from simulation.phantom.scanner import SCANNERS, ScannerHabits, is_synthetic, scanner_of
 
 __all__ = [
     "LABEL_COLUMNS",
@@ -14,6 +14,7 @@ __all__ = [
     "PhantomSettings",
     "ScannerHabits",
     "draw_study",
+    "is_synthetic",
     "scanner_of",
     "write_federation",
 ]

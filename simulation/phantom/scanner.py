@@ -118,6 +118,11 @@ SCANNERS: Final = (
 )
 
 
+def is_synthetic(scanner: str) -> bool:
+    """Whether a scanner, named by manufacturer and model, is one of these."""
+    return scanner.startswith(tuple(f"{habits.manufacturer} " for habits in SCANNERS))
+
+
 def scanner_of(hospital: int, rng: np.random.Generator) -> ScannerHabits:
     """Habits of hospital 0, 1, …: the four scanners in turn, from the fifth on each with a protocol of its own."""
     habits = SCANNERS[hospital % len(SCANNERS)]
