@@ -101,11 +101,12 @@ def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) 
 def partition_plot(findings: Mapping[str, Mapping[str, int]], description: str) -> str:
     """Studies by site (one below the other) and finding: circles whose areas, and the figures in them, are counts."""
     columns = list(dict.fromkeys(name for counts in findings.values() for name in counts))
+    columns = [name for name in columns if any(counts.get(name) for counts in findings.values())]
     most = max((count for counts in findings.values() for count in counts.values()), default=1) or 1
     with _style("partition"):
         height_in = 0.7 + 0.42 * len(findings)
         drawing = Figure(figsize=(WIDTH_IN, height_in))
-        axes = drawing.add_axes((0.22, 0.04 / height_in, 0.77, 1 - 0.7 / height_in))
+        axes = drawing.add_axes((0.22, 0.04 / height_in, 0.66, 1 - 0.7 / height_in))
         axes.set_xlim(-0.6, len(columns) - 0.4)
         axes.set_ylim(len(findings) - 0.5, -0.5)
         axes.set_xticks([])

@@ -106,7 +106,7 @@ def test_the_point_stands_in_the_headline(tmp_path: Path) -> None:
     record = metrics["test"]["pooled"]["any"]
     text = text_of(page(tmp_path, metrics))
     said = f"{record['auc']:.2f} (95 % CI {record['auc_low']:.2f}–{record['auc_high']:.2f})"
-    assert f"Pooled test AUC {said}, 180 studies from 3 hospitals" in text
+    assert f"Synthetic heads: pooled test AUC {said}, 180 studies from 3 hospitals" in text
     assert f"{record['auc']:.3f} ({record['auc_low']:.3f}–{record['auc_high']:.3f})" in text
     assert f"{record['error_bound']:.1e}" in text
     assert BANNER in text
@@ -153,7 +153,7 @@ def test_an_undefined_pooled_auc_is_no_number(tmp_path: Path) -> None:
     metrics = run_metrics()
     metrics["test"]["pooled"]["any"] = metrics["test"]["pooled"]["epidural"]
     text = text_of(page(tmp_path, metrics))
-    assert "Pooled test AUC undefined (no positive study among 180), 180 studies" in text
+    assert "Synthetic heads: pooled test AUC undefined (no positive study among 180), 180 studies" in text
     assert "The ROC curve is drawn only where the pooled AUC is defined." in text
 
 
@@ -164,7 +164,7 @@ def test_before_the_test_set_is_evaluated(tmp_path: Path, rounds: int, figures: 
     assert html.count("<svg") == figures
     assert "The ROC curve is drawn once the test set has been evaluated." in text
     if rounds:
-        assert "Test set not yet evaluated; validation AUC so far 0." in text
+        assert "Synthetic heads: test set not yet evaluated; validation AUC so far 0." in text
         assert "after round 1 of 3, 180 studies from 3 hospitals" in text
     else:
         assert "No round has been finished yet" in text
