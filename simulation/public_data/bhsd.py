@@ -9,7 +9,8 @@ from typing import Final
 
 from bloodnet_model.errors import DataError
 from simulation.public_data.data_set import DataSet, folder_named, write_site
-from simulation.public_data.nifti_volumes import Origin, volumes, write_series
+from simulation.public_data.dicom_series import Origin
+from simulation.public_data.nifti_volumes import volumes, write_series
 
 _TITLE: Final = "BHSD"
 _PARTS: Final = (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"))

@@ -12,7 +12,8 @@ from typing import Final
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 from simulation.public_data.data_set import DataSet, folder_named, table, write_site
-from simulation.public_data.nifti_volumes import Origin, volumes, write_mask, write_series
+from simulation.public_data.dicom_series import Origin
+from simulation.public_data.nifti_volumes import volumes, write_mask, write_series
 
 TABLE: Final = "hemorrhage_diagnosis_raw_ct.csv"
 _TITLE: Final = "CT-ICH 1.3.1"
