@@ -140,8 +140,9 @@ def test_ct_ich(tmp_path: Path, small: ModelSettings) -> None:
         ("49,2,0,0,0,0,0,1,1", "49,2,0,0,0,0,0,,1", "line 3 holds what is no number"),
         ("49,2,0,0,0,0,0,1,1", "49,2,0,0,0,0,0,0,1", "line 3 contradicts itself"),
         ("49,2,0,0,0,0,0,1,1", "49,1,0,0,0,0,0,1,1", "line 3 repeats slice 1 of patient 49"),
-        ("49,2,0,0,0,0,0,1,1\n", "", "049.nii: has not the 9 slices"),
-        ("66,1,0,0,0,0,0,1,1\n", "66,1,0,0,0,0,0,1,1\n67,1,0,0,0,0,0,1,1\n", "1 of 3 volumes are not there, 067.nii"),
+        ("49,10,0,0,0,0,0,1,1\n", "", "049.nii: has not the 9 slices"),
+        ("49,2,0,0,0,0,0,1,1\n", "", "slices of patient 049 are not numbered from 1 on"),
+        ("66,1,0,0,0,0,0,1,1\n", "66,1,0,0,0,0,0,1,1\n67,1,0,0,0,0,0,1,1\n", "1 of 3 patients are not there, 067.nii"),
     ],
 )
 def test_ct_ich_in_disorder(old: str, new: str, sentence: str, tmp_path: Path) -> None:
