@@ -160,7 +160,7 @@ DATA_SET: Final = DataSet(
     download=f"{READS_FILE} and the folders of the scans, CQ500-CT-0 to CQ500-CT-490, as unzipped",
     source=_SOURCE,
     licence="CC BY-NC-SA 4.0",
-    size="491 studies, 193,317 slices, 29 GB zipped",
+    size="491 studies",
     labels="study",
     sites=sites,
 )

@@ -63,7 +63,7 @@ DATA_SET: Final = DataSet(
     download=f"{TABLE} and {IMAGES}/ (flat DICOM), as unzipped",
     source="kaggle.com/c/rsna-intracranial-hemorrhage-detection",
     licence="non-commercial research; no redistribution",
-    size="752,803 slices, 21,784 studies, 430 GB",
+    size="752,803 slices",
     labels="slice",
     sites=sites,
 )
