@@ -65,17 +65,6 @@ patients.</figcaption>
 <figcaption>Evaluated by every hospital on its validation patients after each round.</figcaption>
 </figure>
 {% endif %}
-{% if partition %}
-<figure class="card">
-<h2>Who was dealt what</h2>
-{{ partition }}
-<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Labels:
-{% for name, share in metrics.partition.items() %}
-{{ name }} has {% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} of
-{{ kind }}{% endfor %}{{ "." if loop.last else ";" }}
-{% endfor %}</figcaption>
-</figure>
-{% endif %}
 </div><div class="stack">
 {% if roc %}
 <figure class="card">
@@ -120,6 +109,17 @@ Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
 {% endfor %}
 </tbody></table></div>
 </section>
+{% endif %}
+{% if partition %}
+<figure class="card">
+<h2>Who was dealt what</h2>
+{{ partition }}
+<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Labels:
+{% for name, share in metrics.partition.items() %}
+{{ name }} has {% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} of
+{{ kind }}{% endfor %}{{ "." if loop.last else ";" }}
+{% endfor %}</figcaption>
+</figure>
 {% endif %}
 </div>
 <section class="card wide">

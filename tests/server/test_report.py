@@ -284,3 +284,27 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 )
 def test_figures_are_not_rounded_to_certainty(value: float, text: str) -> None:
     assert figure(value) == text
+
+
+def test_only_synthetic_heads_are_called_so(tmp_path: Path) -> None:
+    metrics = run_metrics()
+    assert "<title>Synthetic heads: pooled test AUC" in page(tmp_path, metrics)
+    metrics["run"]["data"] = "cq500"
+    html = page(tmp_path, metrics)
+    assert "<title>Pooled test AUC" in html
+    assert "ynthetic" not in html
+
+
+def test_a_partition_is_drawn(tmp_path: Path) -> None:
+    metrics = run_metrics()
+    share = {"studies": 31, "patients": 29, "labels": {"study": 31, "mask": 17}}
+    metrics["partition"] = {
+        "site-1": {**share, "findings": {"none": 14, "any kind": 17, "subdural": 17, "unknown": 0}},
+        "<b>": {**share, "findings": {"none": 1412, "any kind": 0, "subdural": 0, "unknown": 0}},
+    }
+    html = page(tmp_path, metrics)
+    drawn = html[html.index("Who was dealt what") : html.index("</figcaption>", html.index("Who was dealt what"))]
+    assert all(f">{text}<" in drawn for text in ("site-1", "&lt;b&gt;", "1,412", "17", "subdural"))
+    assert "unknown" not in drawn  # nobody has any
+    assert "site-1 has 31 of study, 17 of mask;" in text_of(drawn)
+    assert "Who was dealt what" not in page(tmp_path, run_metrics())
