@@ -11,6 +11,8 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.settings import Settings, validated
 
 SITE_FILE = "site.yaml"
+SITE_NAME = "[A-Za-z0-9-]{1,64}"
+"""Pattern of a name that may travel, and be a folder."""
 
 
 class SeriesRules(Settings):
@@ -27,7 +29,7 @@ class SeriesRules(Settings):
 class SiteSettings(Settings):
     """Settings of one site; paths are relative to the site's folder."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="letters, digits and hyphens: it travels")
+    name: str = Field(pattern=f"^{SITE_NAME}$", description="letters, digits and hyphens: it travels")
     dicom: tuple[str, ...] = Field(
         (), description="folders, searched to their depth, zip archives, or .txt lists of files"
     )

@@ -33,7 +33,7 @@ class CataloguedStudy:
 
     source:  name of the site it comes from
     scanner: manufacturer and model; where a file names none, how it stores its pixels
-    files:   all that belong to it, whatever their series
+    files:   of its chosen series
     rows:    of the labels table that speak of it
     labels:  (6,) of the study: 1, 0 or -1 (unknown)
     kinds:   which of `KINDS` its labels are of
@@ -83,7 +83,6 @@ def patients_of(studies: Iterable[CataloguedStudy]) -> list[DealtPatient]:
             name=name,
             studies=len(theirs),
             classes=frozenset(CLASSES[j] for study in theirs for j, label in enumerate(study.labels) if label == 1),
-            source=theirs[0].source,
             scanner=theirs[0].scanner,
         )
         for name, theirs in sorted(by_patient.items())
@@ -102,7 +101,7 @@ def _study(site: Site, inspection: Inspection, task: Task, rows: dict[int, Label
         patient=surveyed.patient,
         source=site.settings.name,
         scanner=_scanner(surveyed.slices[0]),
-        files=tuple(sorted(task.states)),
+        files=tuple(sorted({header.path for header in surveyed.slices})),
         rows=tuple(rows[line] for line in labels.lines if line in rows),
         labels=tuple(int(label) for label in study),
         kinds=tuple(kind for kind, here in zip(KINDS, present, strict=True) if here),

@@ -14,8 +14,8 @@ import numpy as np
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 
-Partition = Literal["natural", "iid", "dirichlet", "quantity", "label-kind", "scanner"]
-PARTITIONS: Final = get_args(Partition)
+Dealing = Literal["iid", "dirichlet", "quantity", "label-kind", "scanner"]
+DEALINGS: Final = get_args(Dealing)
 
 _TRIES: Final = 1_000
 """Draws of a skewed deal before it is said that none gives every hospital enough."""
@@ -28,14 +28,12 @@ class DealtPatient:
     name:    of the patient; those of two hospitals never share one
     studies: how many
     classes: of `bloodnet_model.labels.CLASSES`, those that any study of the patient shows
-    source:  the hospital or data set that the patient comes from
     scanner: on which the first study was made
     """
 
     name: str
     studies: int
     classes: frozenset[str]
-    source: str
     scanner: str
 
     @property
@@ -53,7 +51,7 @@ Deal = Mapping[str, int]
 def deal(
     patients: Sequence[DealtPatient],
     hospitals: int,
-    partition: Partition,
+    partition: Dealing,
     rng: np.random.Generator,
     alpha: float = 0.5,
     min_studies: int = 1,
@@ -68,10 +66,7 @@ def deal(
     if partition in ("dirichlet", "quantity"):
         draw = _dirichlet if partition == "dirichlet" else _quantity
         return _large_enough(ordered, hospitals, min_studies, lambda: draw(ordered, hospitals, alpha, rng))
-    if partition in ("scanner", "natural"):
-        dealt = _together(ordered, hospitals, "scanner" if partition == "scanner" else "source")
-    else:
-        dealt = _alike(ordered, hospitals, rng)
+    dealt = _by_scanner(ordered, hospitals) if partition == "scanner" else _alike(ordered, hospitals, rng)
     if _smallest(ordered, dealt, hospitals) < min_studies:
         raise _too_small(hospitals, min_studies)
     return dealt
@@ -108,19 +103,19 @@ def _by_shares(
     return dealt
 
 
-def _together(patients: Sequence[DealtPatient], hospitals: int, what: Literal["scanner", "source"]) -> Deal:
-    """All patients of a scanner or source at one hospital; that with most studies goes first, to the emptiest one."""
-    groups: defaultdict[str, list[DealtPatient]] = defaultdict(list)
+def _by_scanner(patients: Sequence[DealtPatient], hospitals: int) -> Deal:
+    """All patients of a scanner at one hospital; the scanner with most studies goes first, to the emptiest one."""
+    scanners: defaultdict[str, list[DealtPatient]] = defaultdict(list)
     for patient in patients:
-        groups[getattr(patient, what)].append(patient)
-    if len(groups) < hospitals:
+        scanners[patient.scanner].append(patient)
+    if len(scanners) < hospitals:
         raise DataError(
-            f"{len(groups)} {what}{'s' if len(groups) > 1 else ''} cannot be dealt to {hospitals} sites; "
-            f"give --sites {len(groups)} or another --partition."
+            f"{len(scanners)} scanner{'s' if len(scanners) > 1 else ''} cannot be dealt to {hospitals} sites; "
+            f"give --sites {len(scanners)} or another --partition."
         )
     held = [0] * hospitals
     dealt: dict[str, int] = {}
-    for _, members in sorted(groups.items(), key=lambda item: (-_studies(item[1]), item[0])):
+    for _, members in sorted(scanners.items(), key=lambda item: (-_studies(item[1]), item[0])):
         emptiest = held.index(min(held))
         held[emptiest] += _studies(members)
         dealt |= {patient.name: emptiest for patient in members}

@@ -1,6 +1,7 @@
 """The virtual hospitals of a run: drawn, found or made of public data, then left as they are or dealt out anew."""
 
 import hashlib
+from collections.abc import Sized
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -14,12 +15,12 @@ from bloodnet_model.files import make_folder
 from bloodnet_model.settings import PreprocessingSettings
 from client.site_settings import Site, read_site
 from simulation.catalogue import CataloguedStudy, catalogue
-from simulation.deals import PARTITIONS, Partition
+from simulation.deals import DEALINGS, Dealing
 from simulation.partition import as_found, find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.placement import TABLE, PlacedStudy, read_table, refuse_leakage, shares, write_table
 from simulation.public_data.registry import DATA_SETS
-from simulation.settings import FOLDER, DataSettings, SimulationSettings
+from simulation.settings import FOLDER, NATURAL, DataSettings, SimulationSettings
 
 _SYNTHETIC_SITES = 4
 
@@ -34,8 +35,8 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
         found = [site for name, at in data.sources.items() for site in _site_folders(name, Path(at), out.parent)]
     else:
         found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
-    if data.partition == "natural":
-        _require_as_many(data, found)
+    if data.partition == NATURAL:
+        _require_as_many(data, found, "the data")
         sites, placed = found, as_found(_readable(found, grid, console))
         refuse_leakage(placed)
     else:
@@ -72,9 +73,11 @@ def draw_phantoms(folder: Path, phantom: PhantomSettings, workers: int, console:
 
 
 def _dealt(data: DataSettings, seed: int, studies: list[CataloguedStudy], found: int) -> list[PlacedStudy]:
-    if data.partition not in PARTITIONS:
-        return read_table(Path(data.partition), studies)
-    how = cast(Partition, data.partition)
+    if data.partition not in DEALINGS:
+        placed = read_table(Path(data.partition), studies)
+        _require_as_many(data, {at.site for at in placed}, data.partition)
+        return placed
+    how = cast(Dealing, data.partition)
     return place(studies, data.sites or found, how, seed, data.alpha, data.min_studies)
 
 
@@ -94,10 +97,10 @@ def _readable(folders: list[Path], grid: PreprocessingSettings, console: Console
     return studies
 
 
-def _require_as_many(data: DataSettings, found: list[Path]) -> None:
+def _require_as_many(data: DataSettings, found: Sized, what: str) -> None:
     if data.sites is not None and data.sites != len(found):
         raise DataError(
-            f"the data holds {len(found)} site folders, not {data.sites}; "
+            f"{what} holds {len(found)} sites, not {data.sites}; "
             "leave --sites out, or mix their patients with --partition iid."
         )
 

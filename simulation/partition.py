@@ -21,7 +21,7 @@ from client.label_rows import IDENTIFIERS, LabelRow
 from client.site_settings import SITE_FILE, Site, SiteSettings
 from client.splits import split_studies
 from simulation.catalogue import CataloguedStudy, patients_of
-from simulation.deals import Partition, deal
+from simulation.deals import Dealing, deal
 from simulation.placement import PlacedStudy
 
 MANIFEST: Final = "files.txt"
@@ -48,7 +48,7 @@ def as_found(studies: Iterable[CataloguedStudy]) -> list[PlacedStudy]:
 def place(
     studies: Sequence[CataloguedStudy],
     hospitals: int,
-    partition: Partition,
+    partition: Dealing,
     seed: int,
     alpha: float,
     min_studies: int,
@@ -73,16 +73,17 @@ def place(
 def write_sites(placed: Iterable[PlacedStudy], sources: Sequence[Site], out: Path) -> list[Path]:
     """A site folder below `out` for every site of the table, in the order of their names.
 
-    Of the sources' settings the most lenient go with the studies: they have been found usable there.
+    Each study comes with its chosen series alone, and with the most lenient of the sources' rules: what was chosen at
+    the source is chosen here.
     """
     settings = {
         "series": {
             "minimum_slices": min(site.settings.series.minimum_slices for site in sources),
             "derived": any(site.settings.series.derived for site in sources),
             "largest_tilt_degrees": max(site.settings.series.largest_tilt_degrees for site in sources),
-            "exclude": sorted({word for site in sources for word in site.settings.series.exclude}),
         },
         "cores": 1,  # the sites share a machine, and each is prepared in a process of its own
+        "minimum_coverage": min(site.settings.minimum_coverage for site in sources),
         "minimum_cohort": min(site.settings.minimum_cohort for site in sources),
     }
     sites: defaultdict[str, list[PlacedStudy]] = defaultdict(list)

@@ -5,6 +5,7 @@ The table is written beside a run and can be read back, so that others repeat th
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import Any, Final
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
+from client.site_settings import SITE_NAME
 from client.splits import SPLITS, Split
 from simulation.catalogue import KINDS, CataloguedStudy
+from simulation.tables import read_rows
 
 TABLE: Final = "partition.csv"
 COLUMNS: Final = ("site", "split", "study", "patient", "source", "scanner", "labels", *CLASSES)
@@ -52,7 +55,12 @@ def read_table(path: Path, studies: Sequence[CataloguedStudy]) -> list[PlacedStu
     Raises DataError, naming the line, where the table cannot be read or names what is not there.
     """
     known = {study.uid: study for study in studies}
-    placed = [_placed(path, line, row, known) for line, row in _rows(path)]
+    lines: dict[str, int] = {}
+    placed = []
+    for line, row in enumerate(read_rows(path, _NEEDED, f"use a {TABLE} that a run has written"), start=2):
+        placed.append(_placed(path, line, row, known))
+        if lines.setdefault(row["study"], line) != line:
+            raise DataError(f"{path}: lines {lines[row['study']]} and {line} name the same study; keep one of them.")
     if not placed:
         raise DataError(f"{path}: names no study; use a {TABLE} that a run has written.")
     return placed
@@ -112,6 +120,8 @@ def _placed(path: Path, line: int, row: Mapping[str, str], known: Mapping[str, C
             f"{path}: line {line} names study {row['study']}, which the data does not hold in usable form; "
             "give the data that the table was made from."
         )
+    if not re.fullmatch(SITE_NAME, row["site"]):
+        raise DataError(f"{path}: line {line} has site {row['site']!r}; a name is of letters, digits and hyphens.")
     if row["split"] not in SPLITS:
         raise DataError(f"{path}: line {line} has split {row['split']!r}; write one of {', '.join(SPLITS)}.")
     kinds = tuple(row["labels"].split())
@@ -120,17 +130,3 @@ def _placed(path: Path, line: int, row: Mapping[str, str], known: Mapping[str, C
             f"{path}: line {line} has labels {row['labels']!r}; of this study there are: {' '.join(study.kinds)}."
         )
     return PlacedStudy(row["site"], row["split"], study, tuple(kind for kind in KINDS if kind in kinds))
-
-
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = [(reader.line_num, row) for row in reader]
-            header = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV table ({type(error).__name__}); check its name.") from None
-    for column in _NEEDED:
-        if column not in header:
-            raise DataError(f"{path}: column {column!r} is missing; use a {TABLE} that a run has written.")
-    return rows

@@ -11,12 +11,14 @@ from pydantic import Field, field_validator
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import Settings, validated
 from server.settings import RunSettings, run_settings
-from simulation.deals import PARTITIONS
+from simulation.deals import DEALINGS
 from simulation.public_data.registry import DATA_SETS
 
 FOLDER: Final = "folder"
 """In place of a public data set: a site folder, or a folder of such."""
 SYNTHETIC: Final = "synthetic"
+NATURAL: Final = "natural"
+PARTITIONS: Final = (NATURAL, *DEALINGS)
 
 
 class DataSettings(Settings):

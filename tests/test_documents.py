@@ -5,9 +5,8 @@ from pathlib import Path
 
 from bloodnet_model.reasons import FAULTS, REASONS
 from client.remedies import REMEDIES
-from simulation.deals import PARTITIONS
 from simulation.public_data.registry import DATA_SETS
-from simulation.settings import FOLDER, SYNTHETIC
+from simulation.settings import FOLDER, PARTITIONS, SYNTHETIC
 
 DOCS = Path(__file__).parent.parent / "docs"
 

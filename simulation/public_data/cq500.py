@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from bloodnet_model.errors import DataError, UnusableSlice
 from client.dicom import read_headers
 from client.slice_header import SliceHeader
-from simulation.public_data.data_set import DataSet, folder_named, write_site
-from simulation.public_data.data_set import table as read_csv
+from simulation.public_data.data_set import FETCH_ANEW, DataSet, file_named, write_site
+from simulation.tables import read_rows
 
 FINDINGS: Final = ("ICH", "IPH", "IVH", "SDH", "EDH", "SAH")
 READERS: Final = ("R1", "R2", "R3")
+BATCHES: Final = ("B1", "B2")
 READS_FILE: Final = "reads.csv"
 SCORES_FILE: Final = "prediction_probabilities.csv"
 _TITLE: Final = "CQ500"
@@ -103,7 +104,7 @@ def _table(path: Path, columns: list[str]) -> dict[str, Record]:
     """Records by scan name; raises DataError where the file, a column or a cell is missing or a name comes twice."""
     if not path.is_file():
         raise DataError(f"{path}: not found; fetch it from the CQ500 page ({_SOURCE}).")
-    records = read_csv(path, ["name", *columns])
+    records = read_rows(path, ["name", *columns], FETCH_ANEW)
     table: dict[str, Record] = {record["name"]: record for record in records}
     if len(table) < len(records):
         raise DataError(f"{path}: {len(records)} rows name only {len(table)} scans; keep one row a scan.")
@@ -112,7 +113,7 @@ def _table(path: Path, columns: list[str]) -> dict[str, Record]:
 
 def sites(data: Path, out: Path) -> list[Path]:
     """The scans that are there, as two sites by batch. Raises DataError for what is not this data set."""
-    folder_named(data, READS_FILE, _TITLE)
+    file_named(data, READS_FILE, _TITLE)
     votes = [f"{reader}:{finding}" for finding in FINDINGS for reader in READERS]
     reads = _table(data / READS_FILE, ["Category", *votes])
     scans = _scan_folders(data)
@@ -124,10 +125,13 @@ def sites(data: Path, out: Path) -> list[Path]:
             f"or keep only the rows of your scans in {READS_FILE}."
         )
     written = []
-    for batch in sorted({record["Category"] for record in reads.values()}):
+    if strange := sorted({record["Category"] for record in reads.values()} - set(BATCHES)):
+        raise DataError(f"{data / READS_FILE}: has Category {strange[0]!r}, which is no batch of CQ500; {FETCH_ANEW}.")
+    for batch in BATCHES:
         names = sorted((name for name in reads if reads[name]["Category"] == batch), key=lambda name: (len(name), name))
         rows = [_row(data, reads[name], scans[name]) for name in names]
-        written.append(write_site(out / f"cq500-{batch.lower()}", [scans[name] for name in names], rows))
+        if names:
+            written.append(write_site(out / f"cq500-{batch.lower()}", [scans[name] for name in names], rows))
     return written
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from bloodnet_model.errors import DataError
 from simulation.public_data import ct_ich_jpeg
 from simulation.public_data.ct_ich_table import label_rows, origin_of, read_slices, require_all
-from simulation.public_data.data_set import DataSet, folder_named, write_site
+from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
 from simulation.public_data.nifti_volumes import volumes, write_mask, write_series
 
 TABLE: Final = "hemorrhage_diagnosis_raw_ct.csv"
@@ -22,7 +22,7 @@ def sites(data: Path, out: Path) -> list[Path]:
     """One site, of volumes or of pictures, whichever is there. Raises DataError for what is neither, or not all."""
     if not (data / TABLE).exists() and (data / ct_ich_jpeg.TABLE).exists():
         return ct_ich_jpeg.sites(data, out)
-    labels = read_slices(folder_named(data, TABLE, f"{_TITLE} 1.3.1"))
+    labels = read_slices(file_named(data, TABLE, f"{_TITLE} 1.3.1"))
     scans, masks = volumes(folder_named(data, "ct_scans", _TITLE)), volumes(folder_named(data, "masks", _TITLE))
     require_all(labels, scans, data / "ct_scans", ".nii")
     require_all(labels, masks, data / "masks", ".nii")

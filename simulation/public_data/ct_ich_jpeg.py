@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import DataError
 from simulation.public_data.ct_ich_table import Slices, label_rows, origin_of, read_slices, require_all
-from simulation.public_data.data_set import folder_named, write_site
+from simulation.public_data.data_set import file_named, folder_named, write_site
 from simulation.public_data.dicom_series import write_slices
 from simulation.public_data.nifti_volumes import RAS_TO_LPS, save_mask
 
@@ -32,7 +32,7 @@ _MARKED: Final = 127
 
 def sites(data: Path, out: Path) -> list[Path]:
     """One site. Raises DataError for what is not this data set, or not all of it."""
-    labels = read_slices(folder_named(data, TABLE, _TITLE))
+    labels = read_slices(file_named(data, TABLE, _TITLE))
     patients = {path.name: path for path in folder_named(data, "Patients_CT", _TITLE).iterdir() if path.is_dir()}
     require_all(labels, patients, data / "Patients_CT", "")
     home = out / "ct-ich"

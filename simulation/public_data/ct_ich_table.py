@@ -7,8 +7,9 @@ from typing import Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from simulation.public_data.data_set import table
+from simulation.public_data.data_set import FETCH_ANEW
 from simulation.public_data.dicom_series import Origin
+from simulation.tables import read_rows
 
 _COLUMNS: Final = (
     "PatientNumber",
@@ -48,7 +49,7 @@ def label_rows(name: str, slices: Slices, mask: Path | None) -> Iterator[dict[st
 def read_slices(path: Path) -> dict[str, Slices]:
     """By patient as the volumes are named, `049`. Raises DataError for a row that cannot be true."""
     patients: defaultdict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
-    for line, row in enumerate(table(path, _COLUMNS), start=2):
+    for line, row in enumerate(read_rows(path, _COLUMNS, FETCH_ANEW), start=2):
         try:
             patient, number, *kinds, none = (int(row[column]) for column in _COLUMNS)
         except ValueError:

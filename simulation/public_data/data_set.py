@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -13,6 +13,8 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from client.label_table import COLUMNS
 from client.site_settings import SITE_FILE
+
+FETCH_ANEW: Final = "fetch the table anew, of the version that `bloodnet-simulate datasets` names"
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,18 @@ def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[dict[str, o
 
 
 def folder_named(data: Path, name: str, title: str) -> Path:
-    """`data / name`; raises DataError where it is not there."""
+    """The folder `name` below `data`; raises DataError where there is none."""
+    return _below(data, name, title, Path.is_dir)
+
+
+def file_named(data: Path, name: str, title: str) -> Path:
+    """The file `name` in `data`; raises DataError where there is none."""
+    return _below(data, name, title, Path.is_file)
+
+
+def _below(data: Path, name: str, title: str, is_there: Callable[[Path], bool]) -> Path:
     if not data.is_dir():
         raise DataError(f"{data}: there is no such folder; name the one that {title} was unpacked into.")
-    if not (data / name).exists():
+    if not is_there(data / name):
         raise DataError(f"{data}: holds no {name}, so it is not {title} as unpacked; name the folder that holds it.")
     return data / name
-
-
-def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file that has these columns; raises DataError, naming the file and the column."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            header, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV table ({type(error).__name__}); fetch it anew.") from None
-    for column in columns:
-        if column not in header:
-            raise DataError(f"{path}: column {column!r} is missing; it may be of another version of the data set.")
-    return rows

@@ -11,7 +11,7 @@ from typing import Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from simulation.public_data.data_set import DataSet, folder_named, write_site
+from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
 
 TABLE: Final = "stage_2_train.csv"
 IMAGES: Final = "stage_2_train"
@@ -22,7 +22,7 @@ _COLUMN: Final = {f"_{name}": j for j, name in enumerate(CLASSES)}
 
 def sites(data: Path, out: Path) -> list[Path]:
     """One site with all images. Raises DataError for what is not this data set, or not all of it."""
-    path, images = folder_named(data, TABLE, _TITLE), folder_named(data, IMAGES, _TITLE)
+    path, images = file_named(data, TABLE, _TITLE), folder_named(data, IMAGES, _TITLE)
     labels = _labels(path)
     with os.scandir(images) as found:
         here = {file.name.removesuffix(".dcm") for file in found}

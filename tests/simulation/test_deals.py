@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from simulation.deals import PARTITIONS, DealtPatient, Partition, deal
+from simulation.deals import DEALINGS, Dealing, DealtPatient, deal
 
 SUBTYPES = CLASSES[1:]
 
@@ -22,7 +22,6 @@ def patients(count: int, seed: int = 0) -> list[DealtPatient]:
             name=f"P{i:04d}",
             studies=int(rng.integers(1, 3)),
             classes=frozenset() if i % 2 else frozenset({"any", SUBTYPES[i // 2 % 5]}),
-            source=f"source {i % 6}",
             scanner=f"scanner {rng.integers(9)}",
         )
         for i in range(count)
@@ -30,7 +29,7 @@ def patients(count: int, seed: int = 0) -> list[DealtPatient]:
 
 
 @given(
-    partition=st.sampled_from(PARTITIONS),
+    partition=st.sampled_from(DEALINGS),
     count=st.integers(1, 120),
     hospitals=st.integers(1, 8),
     seed=st.integers(0, 9),
@@ -38,7 +37,7 @@ def patients(count: int, seed: int = 0) -> list[DealtPatient]:
     order=st.randoms(use_true_random=False),
 )
 def test_every_patient_goes_to_one_hospital_whatever_the_order(
-    partition: Partition, count: int, hospitals: int, seed: int, alpha: float, order: object
+    partition: Dealing, count: int, hospitals: int, seed: int, alpha: float, order: object
 ) -> None:
     everyone = patients(count)
     shuffled = list(everyone)
@@ -52,7 +51,7 @@ def test_every_patient_goes_to_one_hospital_whatever_the_order(
     assert dealt == deal(shuffled, hospitals, partition, np.random.default_rng(seed), alpha)
 
 
-def skew(alpha: float, partition: Partition) -> float:
+def skew(alpha: float, partition: Dealing) -> float:
     """Mean over seeds of the spread between hospitals: of the subtypes' shares, or of sizes."""
     everyone = patients(600)
     spreads = []
@@ -68,7 +67,7 @@ def skew(alpha: float, partition: Partition) -> float:
 
 
 @pytest.mark.parametrize("partition", ["dirichlet", "quantity"])
-def test_skew_grows_as_alpha_falls(partition: Partition) -> None:
+def test_skew_grows_as_alpha_falls(partition: Dealing) -> None:
     spreads = [skew(alpha, partition) for alpha in (100.0, 5.0, 1.0, 0.2)]
     assert all(smaller < larger for smaller, larger in pairwise(spreads))
     assert spreads[0] < 0.03

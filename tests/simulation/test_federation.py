@@ -15,7 +15,7 @@ from bloodnet_model.weights import load_network
 from client.dataset import load_site, prepare
 from client.site_settings import read_site
 from simulation.catalogue import CataloguedStudy, catalogue
-from simulation.deals import Partition
+from simulation.deals import Dealing
 from simulation.federation import simulate
 from simulation.partition import find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
@@ -86,7 +86,7 @@ def studies_of(folders: list[Path]) -> list[CataloguedStudy]:
     return [study for folder in folders for study in catalogue(read_site(folder), grid)]
 
 
-def deal_out(found: list[Path], sites: int, out: Path, partition: Partition = "iid", seed: int = 0) -> list[Path]:
+def deal_out(found: list[Path], sites: int, out: Path, partition: Dealing = "iid", seed: int = 0) -> list[Path]:
     placed = place(studies_of(found), sites, partition, seed, alpha=0.5, min_studies=1)
     return write_sites(placed, [read_site(folder) for folder in found], out)
 
@@ -179,7 +179,7 @@ def test_the_central_run_sees_the_same_test_patients(hospitals: Path, tmp_path: 
 
 
 def test_wrong_number_of_sites_is_said(hospitals: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds 3 site folders, not 7"):
+    with pytest.raises(DataError, match="holds 3 sites, not 7"):
         run(hospitals, tmp_path / "run", data={"sites": 7})
     with pytest.raises(DataError, match="patients cannot be dealt to 500 sites"):
         run(hospitals, tmp_path / "run2", data={"sites": 500, "partition": "iid"})
