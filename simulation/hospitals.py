@@ -32,7 +32,9 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
     """The hospitals of a run, their table written to `out`; raises DataError for what cannot be, or what leaks."""
     data, grid = settings.data, settings.run.model.preprocessing
     if data.sources:
-        found = [site for name, at in data.sources.items() for site in _site_folders(name, Path(at), out.parent)]
+        found = [
+            site for name, at in data.sources.items() for site in _site_folders(name, Path(at), out.parent, console)
+        ]
     else:
         found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
     if data.partition == NATURAL:
@@ -105,11 +107,13 @@ def _require_as_many(data: DataSettings, found: Sized, what: str) -> None:
         )
 
 
-def _site_folders(name: str, data: Path, home: Path) -> list[Path]:
+def _site_folders(name: str, data: Path, home: Path, console: Console) -> list[Path]:
     """Those of one source; a public data set's are written beside the runs, where a later run finds them prepared."""
     if name == FOLDER:
         return find_sites(data)
-    return DATA_SETS[name].sites(data, home / "data-sets" / hashlib.sha256(str(data).encode()).hexdigest()[:12])
+    kept = home / "data-sets" / hashlib.sha256(str(data).encode()).hexdigest()[:12]
+    with bars(console) as on_progress:
+        return DATA_SETS[name].sites(data, kept, on_progress)
 
 
 def _synthetic(data: DataSettings, seed: int, home: Path, workers: int, console: Console) -> list[Path]:

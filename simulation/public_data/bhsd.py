@@ -7,29 +7,33 @@ both data sets is refused where a patient would be in both.
 from pathlib import Path
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from simulation.public_data.data_set import DataSet, folder_named, write_site
-from simulation.public_data.dicom_series import Origin
+from simulation.public_data.dicom_series import Origin, kept_as
 from simulation.public_data.nifti_volumes import volumes, write_series
 
 _TITLE: Final = "BHSD"
 _PARTS: Final = (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"))
 
 
-def sites(data: Path, out: Path) -> list[Path]:
+def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
     """One site with all volumes; every study has blood, so it can train and not be evaluated alone."""
     rows: list[dict[str, object]] = []
+    series: list[Path] = []
     for images, labels in _PARTS:
         scans, masks = volumes(folder_named(data, images, _TITLE)), volumes(folder_named(data, labels, _TITLE))
         if lonely := sorted(scans.keys() ^ masks.keys()):
             raise DataError(f"{data}: {lonely[0]} is in {images} or {labels} and not in both; finish the download.")
-        for name, path in scans.items():
+        for done, (name, path) in enumerate(scans.items(), start=1):
             origin = _origin(path, name)
-            write_series(path, origin, out / "bhsd" / "dicom" / name)
+            series.append(out / "bhsd" / "dicom" / kept_as(name, path))
+            write_series(path, origin, series[-1])
+            on_progress(f"reading {images}", done, len(scans))
             rows.append({"study_instance_uid": origin.study_uid, "any": 1, "mask": masks[name].resolve()})
     if not rows:
         raise DataError(f"{data}: {_PARTS[0][0]} holds no volume; finish the download.")
-    return [write_site(out / "bhsd", [out / "bhsd" / "dicom"], rows)]
+    return [write_site(out / "bhsd", series, rows)]
 
 
 def _origin(path: Path, name: str) -> Origin:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError, UnusableSlice
 from client.dicom import read_headers
 from client.slice_header import SliceHeader
@@ -111,7 +112,7 @@ def _table(path: Path, columns: list[str]) -> dict[str, Record]:
     return table
 
 
-def sites(data: Path, out: Path) -> list[Path]:
+def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
     """The scans that are there, as two sites by batch. Raises DataError for what is not this data set."""
     file_named(data, READS_FILE, _TITLE)
     votes = [f"{reader}:{finding}" for finding in FINDINGS for reader in READERS]
@@ -129,7 +130,10 @@ def sites(data: Path, out: Path) -> list[Path]:
         raise DataError(f"{data / READS_FILE}: has Category {strange[0]!r}, which is no batch of CQ500; {FETCH_ANEW}.")
     for batch in BATCHES:
         names = sorted((name for name in reads if reads[name]["Category"] == batch), key=lambda name: (len(name), name))
-        rows = [_row(data, reads[name], scans[name]) for name in names]
+        rows = []
+        for done, name in enumerate(names, start=1):
+            rows.append(_row(data, reads[name], scans[name]))
+            on_progress(f"looking into {batch}", done, len(names))
         if names:
             written.append(write_site(out / f"cq500-{batch.lower()}", [scans[name] for name in names], rows))
     return written

@@ -8,33 +8,38 @@ pictures of 82 patients: see `ct_ich_jpeg`.
 from pathlib import Path
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from simulation.public_data import ct_ich_jpeg
 from simulation.public_data.ct_ich_table import label_rows, origin_of, read_slices, require_all
 from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
+from simulation.public_data.dicom_series import kept_as
 from simulation.public_data.nifti_volumes import volumes, write_mask, write_series
 
 TABLE: Final = "hemorrhage_diagnosis_raw_ct.csv"
 _TITLE: Final = "CT-ICH"
 
 
-def sites(data: Path, out: Path) -> list[Path]:
+def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
     """One site, of volumes or of pictures, whichever is there. Raises DataError for what is neither, or not all."""
     if not (data / TABLE).exists() and (data / ct_ich_jpeg.TABLE).exists():
-        return ct_ich_jpeg.sites(data, out)
+        return ct_ich_jpeg.sites(data, out, on_progress)
     labels = read_slices(file_named(data, TABLE, f"{_TITLE} 1.3.1"))
     scans, masks = volumes(folder_named(data, "ct_scans", _TITLE)), volumes(folder_named(data, "masks", _TITLE))
     require_all(labels, scans, data / "ct_scans", ".nii")
     require_all(labels, masks, data / "masks", ".nii")
     home = out / "ct-ich"
     rows: list[dict[str, object]] = []
-    for name, slices in labels.items():
-        if write_series(scans[name], origin_of(name), home / "dicom" / name) != len(slices):
+    series: list[Path] = []
+    for done, (name, slices) in enumerate(labels.items(), start=1):
+        series.append(home / "dicom" / kept_as(name, scans[name]))
+        if write_series(scans[name], origin_of(name), series[-1]) != len(slices):
             raise DataError(f"{scans[name]}: has not the {len(slices)} slices that {TABLE} tells of; fetch both anew.")
         bleeds = any(values[0] for values in slices.values())
-        mask = write_mask(masks[name], scans[name], home / "masks" / f"{name}.nii.gz") if bleeds else None
-        rows += label_rows(name, slices, mask)
-    return [write_site(home, [home / "dicom"], rows)]
+        mask = home / "masks" / f"{kept_as(name, masks[name], scans[name])}.nii.gz"
+        rows += label_rows(name, slices, write_mask(masks[name], scans[name], mask) if bleeds else None)
+        on_progress("reading volumes", done, len(labels))
+    return [write_site(home, series, rows)]
 
 
 DATA_SET: Final = DataSet(

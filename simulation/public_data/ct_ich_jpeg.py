@@ -13,10 +13,11 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from simulation.public_data.ct_ich_table import Slices, label_rows, origin_of, read_slices, require_all
 from simulation.public_data.data_set import file_named, folder_named, write_site
-from simulation.public_data.dicom_series import write_slices
+from simulation.public_data.dicom_series import kept_as, write_slices
 from simulation.public_data.nifti_volumes import RAS_TO_LPS, save_mask
 
 TABLE: Final = "hemorrhage_diagnosis.csv"
@@ -30,31 +31,34 @@ _SLICE_MM: Final = 5.0
 _MARKED: Final = 127
 
 
-def sites(data: Path, out: Path) -> list[Path]:
+def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
     """One site. Raises DataError for what is not this data set, or not all of it."""
     labels = read_slices(file_named(data, TABLE, _TITLE))
     patients = {path.name: path for path in folder_named(data, "Patients_CT", _TITLE).iterdir() if path.is_dir()}
     require_all(labels, patients, data / "Patients_CT", "")
     home = out / "ct-ich"
     rows: list[dict[str, object]] = []
-    for name, slices in labels.items():
-        rows += label_rows(name, slices, _write(patients[name], name, slices, home))
-    return [write_site(home, [home / "dicom"], rows)]
+    series: list[Path] = []
+    for done, (name, slices) in enumerate(labels.items(), start=1):
+        kept = kept_as(name, *sorted(patients[name].rglob("*.jpg")))
+        series.append(home / "dicom" / kept)
+        mask = home / "masks" / f"{kept}.nii.gz" if any(values[0] for values in slices.values()) else None
+        if not series[-1].is_dir():
+            _write(patients[name], name, slices, series[-1], mask)
+        rows += label_rows(name, slices, mask)
+        on_progress("reading pictures", done, len(labels))
+    return [write_site(home, series, rows)]
 
 
-def _write(patient: Path, name: str, slices: Slices, home: Path) -> Path | None:
-    """Write a patient's slices, unless they are there, and the mask, if there is blood."""
-    mask, series = home / "masks" / f"{name}.nii.gz", home / "dicom" / name
-    bleeds = any(values[0] for values in slices.values())
-    if not series.is_dir():
-        hu = np.stack([_slice_hu(patient, index + 1) for index in slices], axis=-1)  # (columns, rows, slices)
-        pixel_mm = _PICTURE_MM / len(hu)
-        affine = np.diag([pixel_mm, pixel_mm, _SLICE_MM, 1.0])
-        if bleeds:
-            marks = [_marked(patient, index + 1, hu.shape[:2]) for index in slices]
-            save_mask(np.stack(marks, axis=-1), RAS_TO_LPS @ affine, mask)
-        write_slices(hu, affine, origin_of(name), series)
-    return mask if bleeds else None
+def _write(patient: Path, name: str, slices: Slices, series: Path, mask: Path | None) -> None:
+    """Write a patient's slices and, if there is blood, the mask."""
+    hu = np.stack([_slice_hu(patient, index + 1) for index in slices], axis=-1)  # (columns, rows, slices)
+    pixel_mm = _PICTURE_MM / len(hu)
+    affine = np.diag([pixel_mm, pixel_mm, _SLICE_MM, 1.0])
+    if mask is not None:
+        marks = [_marked(patient, index + 1, hu.shape[:2]) for index in slices]
+        save_mask(np.stack(marks, axis=-1), RAS_TO_LPS @ affine, mask)
+    write_slices(hu, affine, origin_of(name), series)
 
 
 def _slice_hu(patient: Path, number: int) -> NDArray[np.float64]:

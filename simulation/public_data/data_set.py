@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from client.label_table import COLUMNS
@@ -23,7 +24,8 @@ class DataSet:
 
     download: what to fetch and unpack, nothing renamed
     labels:   what its labels speak of: study, slice, mask
-    sites:    (folder of the user's download, folder to write in) to site folders; raises DataError
+    sites:    from the folder of the user's download, a folder to write in and what is told of progress to site
+              folders; raises DataError
     """
 
     name: str
@@ -33,7 +35,7 @@ class DataSet:
     licence: str
     size: str
     labels: str
-    sites: Callable[[Path, Path], list[Path]]
+    sites: Callable[[Path, Path, OnProgress], list[Path]]
 
 
 def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[dict[str, object]], **settings: Any) -> Path:

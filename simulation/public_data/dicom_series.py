@@ -1,5 +1,6 @@
 """Volumes that came as something else, written as DICOM series, so that they take the way of a hospital's scans."""
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from bloodnet_model.files import make_folder
+from client.listing import state_of
 
+FORMAT: Final = 1
+"""Raised with every change of what is written, so that nothing older passes for it."""
 CLIP_HU: Final = (-1024, 3071)
 """What a head can hold; resampling leaves extremes of tens of thousands."""
 
@@ -35,6 +39,12 @@ class Origin:
         """As the data set names it where it does, for then the same scan in two data sets is seen to be one."""
         named = self.study.startswith("ID_")
         return self.study if named else str(generate_uid(entropy_srcs=[self.data_set, self.study]))
+
+
+def kept_as(name: str, *sources: Path) -> str:
+    """Name under which what is made of these files is kept: another one as soon as one of them is another."""
+    states = [(path.name, state_of(path)) for path in sources]
+    return f"{name}-{hashlib.sha256(repr((FORMAT, states)).encode()).hexdigest()[:12]}"
 
 
 def write_slices(hu: NDArray[np.float64], affine: NDArray[np.float64], origin: Origin, out: Path) -> None:

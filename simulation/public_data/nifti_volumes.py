@@ -1,5 +1,7 @@
 """NIfTI volumes and masks of public data sets: HU as they are, geometry from the affine."""
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import make_folder
+from bloodnet_model.files import make_folder, write_whole
 from simulation.public_data.dicom_series import Origin, write_slices
 
 SUFFIXES: Final = (".nii", ".nii.gz")
@@ -32,34 +34,47 @@ def write_series(path: Path, origin: Origin, out: Path) -> int:
 
 
 def write_mask(path: Path, volume: Path, out: Path) -> Path:
-    """Write what a mask marks (anything above 0) as 0 and 1 on the volume's grid; raises DataError for another size."""
-    image, marked = _load(volume), np.asarray(_load(path).dataobj) > 0
+    """Write what a mask marks (anything above 0) as 0 and 1 on the volume's grid, unless `out` is there already.
+
+    Raises DataError for a mask that is unreadable or of another size.
+    """
+    if out.is_file():
+        return out
+    image, marked = _load(volume), _values(_load(path), path) > 0
     if marked.shape != image.shape:
         raise DataError(f"{path}: has {marked.shape} voxels and {volume.name} has {image.shape}; fetch both anew.")
     return save_mask(marked, image.affine, out)
 
 
 def save_mask(marked: NDArray[np.bool_], affine: NDArray[np.float64], out: Path) -> Path:
-    """Write a mask (i, j, k) as NIfTI; `affine` is from voxel to RAS mm."""
+    """Write a mask (i, j, k) as compressed NIfTI, whole or not at all; `affine` is from voxel to RAS mm."""
     make_folder(out.parent)
-    nibabel.save(nibabel.Nifti1Image(marked.astype(np.uint8), affine), out)  # type: ignore[no-untyped-call]
+    image: Any = nibabel.Nifti1Image(marked.astype(np.uint8), affine)  # type: ignore[no-untyped-call]
+    write_whole(out, gzip.compress(image.to_bytes(), mtime=0))
     return out
 
 
 def _load(path: Path) -> Any:
     try:
         return nibabel.load(path)
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+    except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise DataError(f"{path}: cannot be read as NIfTI ({type(error).__name__}); fetch it anew.") from None
 
 
 def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """HU (i, j, k) and the affine from voxel to LPS mm."""
     image = _load(path)
-    try:
-        values = np.asarray(image.dataobj)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: breaks off ({type(error).__name__}); fetch it anew.") from None
-    if values.ndim != 3:
-        raise DataError(f"{path}: has {values.ndim} axes, not 3; it is no head CT of this data set.")
+    values = _values(image, path)
+    if values.ndim != 3 or not np.issubdtype(values.dtype, np.number):
+        raise DataError(f"{path}: holds no grey volume of three axes; it is no head CT of this data set.")
+    steps_mm = np.linalg.norm(image.affine[:3, :3], axis=0)
+    if not (np.isfinite(image.affine).all() and steps_mm.all()):
+        raise DataError(f"{path}: does not say how far its voxels lie apart; fetch it anew.")
     return values, RAS_TO_LPS @ image.affine
+
+
+def _values(image: Any, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(image.dataobj)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: breaks off ({type(error).__name__}); fetch it anew.") from None

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
@@ -17,13 +18,14 @@ TABLE: Final = "stage_2_train.csv"
 IMAGES: Final = "stage_2_train"
 _TITLE: Final = "RSNA 2019"
 _UNSAID: Final = 2
+_TOLD: Final = 100_000
 _COLUMN: Final = {f"_{name}": j for j, name in enumerate(CLASSES)}
 
 
-def sites(data: Path, out: Path) -> list[Path]:
+def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
     """One site with all images. Raises DataError for what is not this data set, or not all of it."""
     path, images = file_named(data, TABLE, _TITLE), folder_named(data, IMAGES, _TITLE)
-    labels = _labels(path)
+    labels = _labels(path, on_progress)
     with os.scandir(images) as found:
         here = {file.name.removesuffix(".dcm") for file in found}
     if absent := len(labels.keys() - here):
@@ -35,10 +37,11 @@ def sites(data: Path, out: Path) -> list[Path]:
     return [write_site(out / "rsna2019", [images], rows)]
 
 
-def _labels(path: Path) -> dict[str, bytearray]:
+def _labels(path: Path, on_progress: OnProgress) -> dict[str, bytearray]:
     """(6,) 0 or 1 by image, in the file's order; an image may come twice if it says the same."""
     labels: dict[str, bytearray] = {}
-    with path.open(encoding="utf-8-sig") as file:
+    size, read = path.stat().st_size, 0
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         if file.readline().strip() != "ID,Label":
             raise DataError(f"{path}: does not begin with ID,Label; it may be of another version of the data set.")
         for line, text in enumerate(file, start=2):
@@ -51,6 +54,9 @@ def _labels(path: Path) -> dict[str, bytearray]:
             if values[column] not in (_UNSAID, int(value)):
                 raise DataError(f"{path}: line {line} contradicts an earlier one on {identifier}; keep one of them.")
             values[column] = int(value)
+            read += len(text)
+            if line % _TOLD == 0:
+                on_progress(f"reading {TABLE}", read >> 20, size >> 20)
     incomplete = next((image for image, values in labels.items() if _UNSAID in values), None)
     if incomplete is not None:
         raise DataError(f"{path}: {incomplete} has not all of its six rows; fetch the file anew.")

@@ -64,7 +64,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_batches_become_sites_with_majority_labels(data: Path, tmp_path: Path, small: ModelSettings) -> None:
-    b1, b2 = sites(data, tmp_path / "sites")
+    b1, b2 = sites(data, tmp_path / "sites", lambda *_: None)
     assert (b1.name, b2.name) == ("cq500-b1", "cq500-b2")
     rows = [row.labels for row in read_labels(b1 / "labels.csv").rows.values()]
     assert rows == [(1, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 0)]
@@ -77,17 +77,17 @@ def test_batches_become_sites_with_majority_labels(data: Path, tmp_path: Path, s
 def test_half_a_download_and_other_folders(data: Path, tmp_path: Path) -> None:
     write_scan(data / "CQ500-CT-7", 3)
     with pytest.raises(DataError, match=r"reads\.csv has no row CQ500-CT-7"):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
     shutil.rmtree(data / "CQ500-CT-7")
     shutil.rmtree(data / "CQ500-CT-2")
     with pytest.raises(DataError, match="1 of 3 scans are not there, CQ500-CT-2 among them; finish the download"):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
     (data / "CQ500-CT-2").mkdir()
     with pytest.raises(DataError, match="CQ500-CT-2: holds no CT slice; unpack its zip file anew"):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
     (data / "reads.csv").write_text("name,R1:ICH\nCQ500-CT-0,1\n")
     with pytest.raises(DataError, match="column 'Category' is missing"):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
 
 
 @pytest.mark.skipif(REAL is None, reason="BLOODNET_REAL_DATA is not set")
@@ -103,7 +103,7 @@ def test_the_published_tables_counts(tmp_path: Path) -> None:
         write_compressed(path, plane, JPEGLosslessSV1, study=number + 1, patient=f"CQ500-CT-{number}")
     counted: Counter[str] = Counter()
     unsaid = 0
-    for folder in sites(data, tmp_path / "sites"):
+    for folder in sites(data, tmp_path / "sites", lambda *_: None):
         labels = [row.labels for row in read_labels(folder / "labels.csv").rows.values()]
         counted[folder.name] = len(labels)
         counted[f"{folder.name}-positive"] = sum(label[0] for label in labels)
@@ -129,7 +129,7 @@ def test_a_real_scan_is_found_under_its_name(tmp_path: Path) -> None:
     data.mkdir()
     (data / "CQ500-CT-0").symlink_to(Path(str(REAL)) / "cq500" / "CQ500-CT-0")
     write_reads(data / "reads.csv", [0])
-    (folder,) = sites(data, tmp_path / "sites")
+    (folder,) = sites(data, tmp_path / "sites", lambda *_: None)
     (row,) = read_labels(folder / "labels.csv").rows.values()
     assert row.key == ("study_instance_uid", "1.2.276.0.7230010.3.1.2.296485376.1.1521714307.2031999")
     assert yaml.safe_load((folder / "site.yaml").read_text())["dicom"] == [str((data / "CQ500-CT-0").resolve())]

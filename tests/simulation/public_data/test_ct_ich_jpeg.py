@@ -53,8 +53,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_hu_come_back_from_two_windows(data: Path, tmp_path: Path) -> None:
-    (folder,) = ct_ich.sites(data, tmp_path / "sites")
-    headers = [header for path in sorted((folder / "dicom" / "049").iterdir()) for header in read_headers(path)]
+    (folder,) = ct_ich.sites(data, tmp_path / "sites", lambda *_: None)
+    headers = [header for path in sorted((folder / "dicom").rglob("*.dcm")) for header in read_headers(path)]
     hu, true = read_volume(headers).hu, large_head()
     off = np.abs(hu - true)
     brain = (true > BRAIN_HU[0] + 5) & (true < BRAIN_HU[1] - 5)
@@ -64,7 +64,7 @@ def test_hu_come_back_from_two_windows(data: Path, tmp_path: Path) -> None:
 
 
 def test_labels_and_mask(data: Path, tmp_path: Path, small: ModelSettings) -> None:
-    (folder,) = ct_ich.sites(data, tmp_path / "sites")
+    (folder,) = ct_ich.sites(data, tmp_path / "sites", lambda *_: None)
     site = prepare(load_site(folder), small.preprocessing)
     (study,) = [study for split in SPLITS for study in site.studies(split)]
     assert study.slice_labels[:, 0].tolist() == [0] * 4 + [1] * 3 + [0] * (SLICES - 7)
@@ -78,10 +78,10 @@ def test_a_picture_that_is_missing_or_no_picture(data: Path, tmp_path: Path) -> 
     picture = data / "Patients_CT" / "049" / "bone" / "3.jpg"
     picture.write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"3\.jpg: cannot be read as JPEG"):
-        ct_ich.sites(data, tmp_path / "sites")
+        ct_ich.sites(data, tmp_path / "sites", lambda *_: None)
     picture.unlink()
     with pytest.raises(DataError, match=r"3\.jpg: is not there, and hemorrhage_diagnosis\.csv tells of it"):
-        ct_ich.sites(data, tmp_path / "sites")
+        ct_ich.sites(data, tmp_path / "sites", lambda *_: None)
 
 
 @pytest.mark.skipif(REAL is None, reason="BLOODNET_REAL_DATA is not set")

@@ -73,20 +73,22 @@ def test_bhsd(signs: tuple[int, int], tmp_path: Path, small: ModelSettings, as_d
         stored = {"dtype": np.int32} if part == "Tr" else {"dtype": np.uint16, "intercept": -1024}
         write_nifti(tmp_path / "d" / f"images{part}" / name, hu if part == "Tr" else head_hu() + 1, signs, **stored)
         write_nifti(tmp_path / "d" / f"labels{part}" / name, blood(code), signs, np.uint16)
-    (folder,) = bhsd.sites(tmp_path / "d", tmp_path / "sites")
+    (folder,) = bhsd.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     studies = {tuple(np.flatnonzero(study.study_labels == 1).tolist()): study for study in studies_of(folder, small)}
     assert studies.keys() == {(0, CLASSES.index("subdural")), (0, CLASSES.index("intraparenchymal"))}
     study = studies[0, CLASSES.index("subdural")]
     assert np.array_equal(study.windows, as_dicom.windows)
     assert np.flatnonzero(study.mask_bits.any(axis=(1, 2))).tolist() == [4, 5, 6]
-    assert bhsd.sites(tmp_path / "d", tmp_path / "sites") == [folder]  # a second run writes nothing anew
+    assert bhsd.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None) == [
+        folder
+    ]  # a second run writes nothing anew
 
 
 def test_bhsd_knows_rsnas_patients(tmp_path: Path, small: ModelSettings) -> None:
     for part in ("Tr", "Ts"):
         write_nifti(tmp_path / "d" / f"images{part}" / f"ID_p{part}_ID_s{part}.nii.gz", head_hu(1 + (part == "Ts")))
         write_nifti(tmp_path / "d" / f"labels{part}" / f"ID_p{part}_ID_s{part}.nii.gz", blood(), dtype=np.uint16)
-    (made,) = bhsd.sites(tmp_path / "d", tmp_path / "sites")
+    (made,) = bhsd.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     write_series(tmp_path / "rsna" / "dicom", head_hu(3), patient="ID_pTr")
     rows: list[dict[str, object]] = [{"study_instance_uid": "1.2.826.0.1.3680043.10.1", "any": 0}]
     rsna = write_site(tmp_path / "rsna", [tmp_path / "rsna" / "dicom"], rows)
@@ -99,7 +101,7 @@ def test_instance(tmp_path: Path, small: ModelSettings, as_dicom: Study) -> None
     write_nifti(tmp_path / "d" / "data" / "001.nii.gz", head_hu())
     write_nifti(tmp_path / "d" / "data" / "131.nii.gz", head_hu(2))  # of the validation set: without a mask
     write_nifti(tmp_path / "d" / "label" / "001.nii.gz", blood())
-    (folder,) = instance2022.sites(tmp_path / "d", tmp_path / "sites")
+    (folder,) = instance2022.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     (study,) = studies_of(folder, small)
     assert np.array_equal(study.windows, as_dicom.windows)
     assert study.study_labels.tolist() == [1, -1, -1, -1, -1, -1]
@@ -124,7 +126,7 @@ def write_ct_ich(data: Path) -> None:
 
 def test_ct_ich(tmp_path: Path, small: ModelSettings) -> None:
     write_ct_ich(tmp_path / "d")
-    (folder,) = ct_ich.sites(tmp_path / "d", tmp_path / "sites")
+    (folder,) = ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     bleeding, healthy = sorted(studies_of(folder, small), key=lambda study: -int(study.study_labels[0]))
     assert bleeding.study_labels.tolist() == [1, 1, 0, 0, 0, 0]
     assert bleeding.slice_labels[:, 1].tolist() == [0] * 4 + [1] * 3 + [0] * 3
@@ -152,7 +154,7 @@ def test_ct_ich_in_disorder(old: str, new: str, sentence: str, tmp_path: Path) -
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=sentence):
-        ct_ich.sites(tmp_path / "d", tmp_path / "sites")
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
 
 
 def test_a_volume_that_breaks_off_and_names_that_were_changed(tmp_path: Path) -> None:
@@ -160,15 +162,46 @@ def test_a_volume_that_breaks_off_and_names_that_were_changed(tmp_path: Path) ->
     volume = tmp_path / "d" / "ct_scans" / "049.nii"
     volume.write_bytes(volume.read_bytes()[:3000])
     with pytest.raises(DataError, match=r"049\.nii: breaks off"):
-        ct_ich.sites(tmp_path / "d", tmp_path / "sites")
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     volume.write_bytes(b"<html>403 Forbidden</html>")
     with pytest.raises(DataError, match=r"049\.nii: cannot be read as NIfTI"):
-        ct_ich.sites(tmp_path / "d", tmp_path / "sites")
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
     for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
         write_nifti(tmp_path / "b" / part / "001.nii.gz", blood())
     with pytest.raises(DataError, match="is not named ID_<patient>_ID_<study>"):
-        bhsd.sites(tmp_path / "b", tmp_path / "sites")
+        bhsd.sites(tmp_path / "b", tmp_path / "sites", lambda *_: None)
     (tmp_path / "b" / "labelsTs" / "001.nii.gz").unlink()
     (tmp_path / "b" / "imagesTr" / "001.nii.gz").rename(tmp_path / "b" / "imagesTr" / "ID_a_ID_b.nii.gz")
     with pytest.raises(DataError, match="is in imagesTr or labelsTr and not in both; finish the download"):
-        bhsd.sites(tmp_path / "b", tmp_path / "sites")
+        bhsd.sites(tmp_path / "b", tmp_path / "sites", lambda *_: None)
+
+
+def test_a_mended_download_is_read_anew_and_an_unchanged_one_is_not(tmp_path: Path, small: ModelSettings) -> None:
+    write_ct_ich(tmp_path / "d")
+    made = tmp_path / "sites"
+    (folder,) = ct_ich.sites(tmp_path / "d", made, lambda *_: None)
+    before = {path: path.stat().st_mtime_ns for room in ("dicom", "masks") for path in (folder / room).rglob("*")}
+    ct_ich.sites(tmp_path / "d", made, lambda *_: None)
+    after = {path: path.stat().st_mtime_ns for room in ("dicom", "masks") for path in (folder / room).rglob("*")}
+    assert before == after
+    write_nifti(tmp_path / "d" / "ct_scans" / "066.nii", head_hu(66) + 5, (1, 1), np.int32)
+    ct_ich.sites(tmp_path / "d", made, lambda *_: None)
+    healthy = min(studies_of(folder, small), key=lambda study: int(study.study_labels[0]))
+    assert healthy.slices == SLICES  # and none of the slices that were made of the other volume
+
+
+def test_masks_and_volumes_that_cannot_be(tmp_path: Path) -> None:
+    write_ct_ich(tmp_path / "d")
+    mask = tmp_path / "d" / "masks" / "049.nii"
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:2000])
+    with pytest.raises(DataError, match=r"masks/049\.nii: breaks off"):
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
+    mask.write_bytes(whole)
+    volume = tmp_path / "d" / "ct_scans" / "049.nii"
+    write_nifti(volume, head_hu()[..., :20])
+    with pytest.raises(DataError, match=r"masks/049\.nii: has .* voxels and 049\.nii has"):
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4), np.int16), np.eye(4)), volume)  # type: ignore[no-untyped-call]
+    with pytest.raises(DataError, match="holds no grey volume of three axes"):
+        ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)

@@ -67,7 +67,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_three_flavours_train_alike(data: Path, tmp_path: Path, small: ModelSettings) -> None:
-    (folder,) = sites(data, tmp_path / "sites")
+    (folder,) = sites(data, tmp_path / "sites", lambda *_: None)
     prepared = prepare(load_site(folder), small.preprocessing)
     counts = prepared.counts()
     assert sum(counts[f"{split}-studies"] for split in ("train", "validation", "test")) == 3
@@ -83,7 +83,7 @@ def test_three_flavours_train_alike(data: Path, tmp_path: Path, small: ModelSett
 def test_a_corrupt_image_is_named_and_its_study_kept(data: Path, tmp_path: Path, small: ModelSettings) -> None:
     image = next((data / "stage_2_train").glob("ID_1*5.dcm"))
     image.write_bytes(image.read_bytes()[:-400])
-    (folder,) = sites(data, tmp_path / "sites")
+    (folder,) = sites(data, tmp_path / "sites", lambda *_: None)
     prepare(load_site(folder), small.preprocessing)
     faulty = {Path(entry.item).name for entry in Ledger((folder / ".bloodnet" / "ledger.csv",)) if entry.reason}
     assert image.name in faulty
@@ -91,7 +91,7 @@ def test_a_corrupt_image_is_named_and_its_study_kept(data: Path, tmp_path: Path,
 
 @pytest.mark.filterwarnings("error")
 def test_a_partition_knows_patients_and_storage(data: Path, tmp_path: Path, small: ModelSettings) -> None:
-    (folder,) = sites(data, tmp_path / "sites")
+    (folder,) = sites(data, tmp_path / "sites", lambda *_: None)
     studies = catalogue(read_site(folder), small.preprocessing)
     assert [(study.uid, study.patient) for study in studies] == [(f"ID_study{i}", f"ID_patient{i}") for i in (1, 2, 3)]
     assert [study.scanner for study in studies] == [
@@ -117,13 +117,13 @@ def test_a_table_of_another_kind(old: str, new: str, sentence: str, data: Path, 
     assert old in text
     path.write_text(text.replace(old, new, 2 if not new else 1))
     with pytest.raises(DataError, match=sentence):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
 
 
 def test_what_is_not_rsna_or_half_of_it(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no stage_2_train.csv, so it is not RSNA 2019 as unpacked"):
-        sites(tmp_path, tmp_path / "sites")
+        sites(tmp_path, tmp_path / "sites", lambda *_: None)
     for image in list((data / "stage_2_train").iterdir())[:7]:
         image.unlink()
     with pytest.raises(DataError, match="7 of 30 labelled images are not there; finish the download"):
-        sites(data, tmp_path / "sites")
+        sites(data, tmp_path / "sites", lambda *_: None)
