@@ -69,18 +69,13 @@ def _write_report(out: Path, metrics: dict[str, Any]) -> None:
     render_report(out)
 
 
-def _data_name(data: Mapping[str, Any]) -> str:
-    """What a simulation's settings say of where its data comes from; a real federation has none."""
-    return ", ".join(data["sources"]) or "synthetic" if "sources" in data else "hospitals"
-
-
 def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: str) -> dict[str, Any]:
     """`metrics.json` as it stands before the first round."""
     return {
         "schema": 1,
         "run": {
             "name": name,
-            "data": _data_name(settings.data),
+            "data": settings.data.get("name", "hospitals"),
             "strategy": settings.strategy,
             "rounds": settings.rounds,
             "preset": settings.model.preset,

@@ -17,7 +17,7 @@ from simulation.engine import LocalGrid, server_context
 from simulation.hospitals import hospitals, shares_table
 from simulation.phantom import is_synthetic
 from simulation.placement import PlacedStudy, shares
-from simulation.settings import SimulationSettings
+from simulation.settings import SYNTHETIC, SimulationSettings
 from strategies.registry import make_strategy
 
 
@@ -27,20 +27,26 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
-    run_local(settings.run, sites, out, workers)
+    run = _named(settings, placed)
+    run_local(run, sites, out, workers)
     _describe(placed, out)
     if settings.data.central and len(sites) > 1:
         console.print("[dim]central training on the same patients, to compare[/]")
-        run_central(settings.run, sites, out, workers)
+        run_central(run, sites, out, workers)
     return read_metrics(out)
 
 
+def _named(settings: SimulationSettings, placed: Sequence[PlacedStudy]) -> RunSettings:
+    """The run's settings with the name of its data: one drawn head among them, and the report is on synthetic heads."""
+    drawn = not settings.data.sources or any(is_synthetic(at.study.scanner) for at in placed)
+    name = SYNTHETIC if drawn else ", ".join(settings.data.sources)
+    return settings.run.model_copy(update={"data": {**settings.run.data, "name": name}})
+
+
 def _describe(placed: Sequence[PlacedStudy], out: Path) -> None:
-    """Add to the report what only the simulation knows: who was dealt what, and that the heads are drawn."""
+    """Add to the report what only the simulation knows: who was dealt what."""
     metrics = read_metrics(out)
     metrics["partition"] = shares(placed)
-    if any(is_synthetic(at.study.scanner) for at in placed):
-        metrics["run"]["data"] = "synthetic"
     write_metrics(out, metrics)
     render_report(out)
 

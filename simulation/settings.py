@@ -25,6 +25,7 @@ class DataSettings(Settings):
     """Where the virtual hospitals come from; kept in the `data` section of a run's config.yaml."""
 
     sources: dict[str, str] = Field({}, description="folder by data set, or by `folder`; synthetic heads unless given")
+    name: str = Field("", description="what the report calls the data; found out by each run")
     sites: int | None = Field(None, ge=1, description="virtual hospitals; 4 for synthetic heads, else as many as found")
     partition: str = Field("natural", description="how patients are dealt to sites, or a partition.csv to repeat")
     alpha: float = Field(0.5, gt=0, description="of dirichlet and quantity: the smaller, the more uneven")

@@ -70,6 +70,14 @@ def test_the_run_folder_holds_what_it_should(hospitals: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_drawn_heads_in_a_folder_are_called_synthetic(hospitals: Path, tmp_path: Path) -> None:
+    metrics = run(hospitals, tmp_path / "run", rounds=1)
+    assert metrics["run"]["data"] == "synthetic"
+    assert "<title>Synthetic heads: pooled test AUC" in (tmp_path / "run" / "report.html").read_text()
+    assert metrics["partition"]["hospital-2"]["studies"] == 12
+
+
+@pytest.mark.slow
 def test_strategies_differ(hospitals: Path, tmp_path: Path) -> None:
     for name in ("fedavg", "fedprox", "flwr.serverapp.strategy:FedMedian"):
         run(hospitals, tmp_path / name.rpartition(":")[2], strategy=name, proximal_mu=1.0, rounds=1)

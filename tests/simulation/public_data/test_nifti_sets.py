@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
@@ -17,10 +18,12 @@ from client.dataset import SPLITS, load_site, prepare
 from client.ledger import Ledger
 from client.site_settings import read_site
 from simulation.catalogue import catalogue
+from simulation.federation import simulate
 from simulation.partition import as_found
 from simulation.placement import refuse_leakage
 from simulation.public_data import bhsd, ct_ich, instance2022
 from simulation.public_data.data_set import write_site
+from simulation.settings import simulation_settings
 from tests.client.dicom_factory import SLICES, SPACING_MM, head_hu, write_series
 
 REAL = os.environ.get("BLOODNET_REAL_DATA")
@@ -205,3 +208,26 @@ def test_masks_and_volumes_that_cannot_be(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4), np.int16), np.eye(4)), volume)  # type: ignore[no-untyped-call]
     with pytest.raises(DataError, match="holds no grey volume of three axes"):
         ct_ich.sites(tmp_path / "d", tmp_path / "sites", lambda *_: None)
+
+
+@pytest.mark.slow
+def test_two_data_sets_in_one_federation(tmp_path: Path) -> None:
+    write_ct_ich(tmp_path / "ct-ich")
+    for number in range(1, 4):
+        write_nifti(tmp_path / "instance" / "data" / f"{number:03d}.nii.gz", head_hu(number))
+        write_nifti(tmp_path / "instance" / "label" / f"{number:03d}.nii.gz", blood())
+    sources = {"ct-ich": str(tmp_path / "ct-ich"), "instance2022": str(tmp_path / "instance")}
+
+    def run(name: str, **data: Any) -> dict[str, Any]:
+        raw = {"rounds": 1, "local_epochs": 1, "data": {"sources": sources, "central": False, **data}}
+        return simulate(simulation_settings(raw), tmp_path / "runs" / name, 2, Console(quiet=True))
+
+    metrics = run("natural")
+    assert metrics["run"]["data"] == "ct-ich, instance2022"
+    assert list(metrics["sites"]) == ["ct-ich", "instance2022"]
+    assert metrics["partition"]["ct-ich"]["labels"] == {"study": 2, "slice": 2, "mask": 1}
+    assert metrics["partition"]["instance2022"]["labels"] == {"study": 3, "mask": 3}
+    assert "Synthetic" not in (tmp_path / "runs" / "natural" / "report.html").read_text()
+    metrics = run("dealt", partition="label-kind", sites=2, min_studies=1)
+    assert set(metrics["partition"]["site-2"]["labels"]) == {"study"}
+    assert "mask" in metrics["partition"]["site-1"]["labels"]
