@@ -30,7 +30,10 @@ def run_command(command: Callable[[], None]) -> None:
 
 @contextmanager
 def bars(console: "Console") -> Iterator[OnProgress]:
-    """A progress bar for each stage, gone when all is done."""
+    """A progress bar for each stage, gone when all is done; a log file gets none."""
+    if not console.is_interactive:
+        yield lambda _stage, _done, _total: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
