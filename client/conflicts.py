@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from bloodnet_model.splits import Split
 from client.labels import LabelTable, shared_accessions
 from client.ledger import Entry
-from client.splits import Split
 
 Refusals = Mapping[str, tuple[str, str]]
 """Reason and detail by study."""

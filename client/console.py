@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.dataset import SPLITS, SiteData
+from bloodnet_model.splits import HELD_OUT, SPLITS
+from client.dataset import SiteData
 from client.machine import Machine, size_in_words
 from client.preflight import Preflight
 
@@ -41,7 +42,9 @@ def print_index(data: SiteData) -> None:
     console = Console(highlight=False)
     counts = data.counts()
     for split in SPLITS:
-        console.print(f"{split:<11}{counts[f'{split}-studies']:>6} studies, {counts[f'{split}-positive']} positive")
+        if split in HELD_OUT and not counts[f"{split}-studies"]:
+            continue
+        console.print(f"{split:<14}{counts[f'{split}-studies']:>6} studies, {counts[f'{split}-positive']} positive")
     summary = data.ledger().summary()
     console.print(f"{summary[0].upper()}{summary[1:]}")
     covered = data.coverage()

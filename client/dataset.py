@@ -11,6 +11,7 @@ from typing import Final
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import SPLITS, Split
 from bloodnet_model.study import Study
 from client.index import FileIndex, healing, up_to_date_index
 from client.labels import read_labels
@@ -19,7 +20,6 @@ from client.listing import found_files, state_of
 from client.refresh import Refresh
 from client.site_lock import locked
 from client.site_settings import SITE_FILE, Site, SiteSettings, read_site
-from client.splits import SPLITS, Split
 from client.store import Store
 
 __all__ = ["SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import Split
 from client.conflicts import UsableStudy, label_conflicts, refused
 from client.index import FileIndex, healing, up_to_date_index
 from client.label_lines import LabelLines
@@ -14,7 +15,7 @@ from client.ledger import Entry
 from client.preparation import Task, task_of
 from client.site_lock import locked
 from client.site_settings import Site
-from client.splits import Split, split_studies
+from client.splits import split_studies
 from client.survey import SurveyedStudy, one_line_a_file, other_files, survey_study
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from bloodnet_model.labels import CLASSES, SUBTYPES, UNKNOWN
-from client.splits import SPLITS, Split
+from bloodnet_model.splits import SPLITS, Split
 
 IDENTIFIERS: Final = ("sop_instance_uid", "study_instance_uid", "accession_number")
 """From the most specific to the least: a row speaks of the first that it fills in."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES, UNKNOWN
+from bloodnet_model.splits import Split
 from client.label_rows import Key, LabelFault, LabelRow, contradiction
 from client.label_table import COLUMNS, LabelTable, read_labels
 from client.slice_header import SliceHeader
-from client.splits import Split
 
 __all__ = [
     "COLUMNS",

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bloodnet_model.splits import Split
 from client.ledger import Entry
-from client.splits import Split
 
 _ENTRY_FIELDS: Final = ("kind", "item", "reason", "detail")
 

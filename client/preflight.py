@@ -7,13 +7,13 @@ from typing import Any, Final, Literal
 
 from bloodnet_model.reasons import FAULTS, REASONS, REMARKS
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import DEALT, SPLITS, Split
 from client.conflicts import refused, same_pixels
 from client.inspection import Candidate, Inspection
 from client.ledger import Coverage, Entry, counts, coverage, summary
 from client.looked import Looked
 from client.machine import Machine, size_in_words
 from client.remedies import REMEDIES
-from client.splits import SPLITS, Split
 
 Level = Literal["problem", "warning", "note"]
 Verdict = Literal["ready", "ready with warnings", "not ready"]
@@ -126,7 +126,10 @@ def judge(
     lost = {candidate.uid for candidate, result in looked if result.reason}
     usable = [candidate for candidate in inspection.candidates if candidate.uid not in lost]
     counted = counts(entries)
-    splits = tuple(_split_count(split, usable, inspection.splits) for split in SPLITS)
+    found = set(inspection.splits.values())
+    splits = tuple(
+        _split_count(split, usable, inspection.splits) for split in SPLITS if split in DEALT or split in found
+    )
     needed_bytes = _needed_bytes(len(usable), preprocessing, looked)
     findings = (
         *_on_coverage(inspection, coverage(counted)),
@@ -208,7 +211,9 @@ def _on_coverage(inspection: Inspection, covered: Coverage) -> Iterator[Finding]
 def _on_splits(inspection: Inspection, splits: Sequence[SplitCount], usable: Sequence[Candidate]) -> Iterator[Finding]:
     settings = inspection.site.settings
     train = splits[0]
-    if not train.studies:
+    if usable and not any(count.studies for count in splits if count.split in DEALT):
+        yield Finding("note", "held-out", "Every study is held out: the site trains nothing and only tests models.")
+    elif not train.studies:
         yield Finding("problem", "nothing-to-train", "No study is left to train on; see the reasons.")
     elif not (train.positive and train.negative):
         missing = "with" if not train.positive else "without"

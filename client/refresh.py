@@ -6,6 +6,7 @@ from typing import Final
 
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import Split
 from client.conflicts import Refusals, UsableStudy, label_conflicts, refused, same_pixels
 from client.index import FileIndex
 from client.label_lines import LabelLines
@@ -14,7 +15,7 @@ from client.ledger import Entry, write_ledger
 from client.outcomes import Outcome, Outcomes
 from client.preparation import Examined, Task, crashed, made_from, prepare, task_of
 from client.site_settings import Site
-from client.splits import Split, split_studies
+from client.splits import split_studies
 from client.store import Store, StoreWriter, key_of
 from client.survey import other_files
 from client.workers import ordered_map, usable_cores

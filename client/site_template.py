@@ -31,7 +31,7 @@ _HEAD: Final = f"""\
 #   {", ".join(CLASSES)}
 #                                             1, 0, or nothing for unknown
 #   mask                                      optional: NIfTI file or DICOM SEG, relative to the table
-#   split                                     optional: train, validation or test
+#   split                                     optional: train, validation, test, test-random, test-enriched
 """
 _BESIDE_DICOM: Final = "members"
 """A site has either DICOM of its own or members: `init` makes the first kind."""

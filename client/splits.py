@@ -2,12 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, Protocol
+from typing import Protocol
 
+from bloodnet_model.splits import Split
 from client.site_settings import SiteSettings
-
-Split = Literal["train", "validation", "test"]
-SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 
 
 def split_patients(

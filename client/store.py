@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import Split
 from bloodnet_model.study import Study
-from client.splits import Split
 
 FORMAT: Final = 2
 """Raised with every change of what the files hold, so that no older store passes for this one."""

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.network import build_network
 from bloodnet_model.seeds import derive_seed
+from bloodnet_model.splits import HELD_OUT
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.console import RoundsBar, round_sentence
@@ -59,8 +60,9 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
             _write_report(out, metrics)
             bar.done(result.number, round_sentence(line, settings.rounds))
         last = round_plan(settings, run, settings.rounds)
-        test = evaluate(federation, weights, last, "test")
-    metrics["test"] = test.as_metrics()
+        metrics["test"] = evaluate(federation, weights, last, "test").as_metrics()
+        for split in filter(sites.holding, HELD_OUT):
+            metrics["held_out"][split] = evaluate(federation, weights, last, split).as_metrics()
     _write_report(out, metrics)
 
 
@@ -90,6 +92,7 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
         "not_admitted": dict(sites.refused),
         "rounds": [],
         "test": None,
+        "held_out": {},
         "baselines": {},
     }
 
@@ -97,7 +100,7 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
 def _round_line(result: RoundResult, sites: Sites) -> dict[str, Any]:
     """One round as it stands in rounds.jsonl and metrics.json."""
     entries: dict[str, Any] = {}
-    for site in sorted(sites.info):
+    for site in sorted(sites.holding("train").values()):
         update = result.updates.get(site)
         if update is None:
             entries[site] = {"status": "refused", "reason": result.refused.get(site, "not-asked")}

@@ -1,7 +1,7 @@
 """The run's report: one HTML file that needs nothing else, written anew after every round."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -51,6 +51,7 @@ def report_html(metrics: RunMetrics, settings: str) -> str:
         comparisons=list(_comparisons(metrics)),
         shown=shown,
         classes=[(name, "any hemorrhage" if name == ANY else name) for name in CLASSES],
+        tests=list(_tests(metrics)),
         site_rows=[_site_row(metrics, shown, name) for name in metrics.sites],
         ledger=list(ledger_rows(metrics)),
         totals=ledger_totals(metrics),
@@ -143,6 +144,31 @@ def _comparisons(metrics: RunMetrics) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class TestSet:
+    """One line of the table of test sets; `others` are the baselines' records, in their order."""
+
+    name: str
+    record: AucRecord
+    hospitals: list[str]
+    others: list[AucRecord | None]
+
+
+def _tests(metrics: RunMetrics) -> Iterator[TestSet]:
+    """The held-out sets, after the hospitals' own test patients; nothing where there are none."""
+    if metrics.test is None or not metrics.held_out:
+        return
+    baselines = metrics.baselines.values()
+    yield _test_set("hospitals' own", metrics.test, [baseline.test for baseline in baselines])
+    for name, evaluation in metrics.held_out.items():
+        yield _test_set(name, evaluation, [baseline.held_out.get(name) for baseline in baselines])
+
+
+def _test_set(name: str, evaluation: Evaluation, others: Iterable[Evaluation | None]) -> TestSet:
+    records = [other.any_hemorrhage if other is not None else None for other in others]
+    return TestSet(name, evaluation.any_hemorrhage, sorted(evaluation.sites), records)
+
+
+@dataclass(frozen=True)
 class SiteRow:
     """One line of the table of sites: what it trained on, how it scored, how its rounds went."""
 
@@ -164,13 +190,14 @@ def _site_row(metrics: RunMetrics, shown: Shown | None, name: str) -> SiteRow:
     )
     status = f"{len(taken)} of {len(metrics.rounds)} rounds"
     status += "".join(f"; {count} × {why}" for why, count in sorted(lost.items()))
-    return SiteRow(name, metrics.sites[name].counts.get("train-studies", 0), record, reason, status, well=not lost)
+    trained = metrics.sites[name].counts.get("train-studies", 0)
+    return SiteRow(name, trained, record, reason, status if trained else "tests only", well=not lost)
 
 
 def _site_record(scores: SiteScores | None) -> tuple[AucRecord | None, str]:
     """The site's record of any hemorrhage, or None and why there is none."""
     if scores is None:
-        return None, "not evaluated"
+        return None, "no such patients"
     if isinstance(scores, Withheld):
         return None, f"no counts given: {in_words(scores.withheld)}"
     return scores[ANY], ""

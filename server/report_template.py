@@ -110,6 +110,30 @@ Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
 </tbody></table></div>
 </section>
 {% endif %}
+{% if tests %}
+<section class="card">
+<h2>Test sets of their own</h2>
+<div class="scroll" tabindex="0"><table class="names">
+<caption><span>Any hemorrhage. Nobody trained on the patients of the held-out sets: random ones came as they are,
+enriched ones were chosen for blood.</span></caption>
+<thead><tr><th scope="col">set</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">studies</th>
+<th scope="col">positive</th>
+{% for name in metrics.baselines %}
+<th scope="col">{{ name | in_words }}</th>
+{% endfor %}
+<th scope="col" class="text">hospitals</th></tr></thead>
+<tbody>
+{% for set in tests %}
+<tr><th scope="row">{{ set.name }}</th>{{ auc(set.record) }}<td>{{ set.record.studies | thousands }}</td>
+<td>{{ set.record.positives | thousands }}</td>
+{% for theirs in set.others %}
+<td>{{ "–" if theirs is none or theirs.auc is none else theirs.auc | figure(3) }}</td>
+{% endfor %}
+<td class="text why">{{ set.hospitals | join(", ") }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+</section>
+{% endif %}
 {% if partition %}
 <figure class="card">
 <h2>Who was dealt what</h2>

@@ -16,6 +16,7 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError
+from bloodnet_model.splits import Split
 from server.evaluation import PooledEvaluation
 from server.exchange import Answers, Progress, exchange
 from server.settings import RunSettings
@@ -55,10 +56,9 @@ class Federation:
     progress: Progress
     run: str
 
-    @property
-    def chosen(self) -> Grid:
-        """The grid as a strategy may see it: the nodes of this run alone, so that nobody else is sent anything."""
-        return cast(Grid, _OnlyThese(self.grid, self.sites.names))
+    def holding(self, split: Split) -> Grid:
+        """The grid as a strategy may see it: the nodes of this run with studies in `split`, nobody else."""
+        return cast(Grid, _OnlyThese(self.grid, self.sites.holding(split)))
 
 
 def run_rounds(federation: Federation, weights: NDArray[np.float32]) -> Iterator[RoundResult]:
@@ -79,7 +79,8 @@ def train(
     """One round of training: usable updates and refusals by site, and the aggregated weights."""
     strategy, settings, sites = federation.strategy, federation.settings, federation.sites
     config, arrays = records.pack_plan(plan), records.pack_weights(weights)
-    answers = _ask(federation, strategy.configure_train(plan.round, arrays, config, federation.chosen), "training")
+    messages = strategy.configure_train(plan.round, arrays, config, federation.holding("train"))
+    answers = _ask(federation, messages, "training")
     updates, accepted = {}, {}
     for site, update in answers.unpacked(records.unpack_update).items():
         reason = refusal_reason(update, len(weights), sites.info[site].counts.get("train-studies", 0))
@@ -98,10 +99,12 @@ def train(
     return updates, answers.refused, records.unpack_weights(aggregated)
 
 
-def evaluate(federation: Federation, weights: NDArray[np.float32], plan: RoundPlan, split: str) -> PooledEvaluation:
-    """Counts of every site on one of its splits. Pooled here, whatever the strategy would make of them."""
+def evaluate(federation: Federation, weights: NDArray[np.float32], plan: RoundPlan, split: Split) -> PooledEvaluation:
+    """Counts of every site that has studies in `split`. Pooled here, whatever the strategy would make of them."""
+    if not federation.sites.holding(split):
+        return PooledEvaluation({}, {})
     config, arrays = records.evaluation_config(plan, split), records.pack_weights(weights)
-    messages = federation.strategy.configure_evaluate(plan.round, arrays, config, federation.chosen)
+    messages = federation.strategy.configure_evaluate(plan.round, arrays, config, federation.holding(split))
     answers = _ask(federation, messages, split)
     return PooledEvaluation(answers.unpacked(records.unpack_evaluation), answers.refused)
 
@@ -119,8 +122,8 @@ def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
 
 def _ask(federation: Federation, messages: Iterable[Message], label: str) -> Answers:
     """Exchange one step's messages, showing who has answered."""
-    names, progress = federation.sites.names, federation.progress
-    progress.step(label, len(names))
+    names, progress, messages = federation.sites.names, federation.progress, list(messages)
+    progress.step(label, len(messages))
     return exchange(federation.grid, messages, names, federation.settings.deadline_s, progress.answer)
 
 

@@ -112,12 +112,13 @@ class Baseline(_Entry):
     """Another way of training on the same patients."""
 
     test: Evaluation
+    held_out: dict[str, Evaluation] = {}
     steps: int | None = None
     note: str = ""
 
 
 class RunMetrics(_Entry):
-    """All of `metrics.json`; `test` is None until the last round is done."""
+    """All of `metrics.json`; `test` is None until the last round is done, `held_out` has test sets of their own."""
 
     version: Literal[1] = Field(alias="schema")
     run: Run
@@ -125,6 +126,7 @@ class RunMetrics(_Entry):
     not_admitted: dict[str, str] = {}
     rounds: list[Round]
     test: Evaluation | None
+    held_out: dict[str, Evaluation] = {}
     baselines: dict[str, Baseline] = {}
     partition: dict[str, Share] = {}
 

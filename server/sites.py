@@ -6,6 +6,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from bloodnet_model.errors import RoundError
+from bloodnet_model.splits import Split
 from server.exchange import Progress, exchange
 from strategies import records
 from strategies.records import RoundPlan, SiteInfo
@@ -19,11 +20,15 @@ class Sites:
     info: dict[str, SiteInfo]
     refused: dict[str, str]
 
+    def holding(self, split: Split) -> dict[int, str]:
+        """Names by node id of those that have studies in `split`."""
+        return {node: name for node, name in self.names.items() if self.info[name].counts.get(f"{split}-studies")}
+
 
 def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int, progress: Progress) -> Sites:
     """Ask every connected node for its name and counts, preparing its data if that is still to be done.
 
-    Raises RoundError where fewer than `minimum_sites` can take part, with the reason of each that cannot.
+    Raises RoundError where fewer than `minimum_sites` can train, with the reason of each that cannot.
     """
     nodes = {node: f"node-{node}" for node in sorted(grid.get_node_ids())}
     config = records.pack_plan(plan)
@@ -42,7 +47,10 @@ def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int
             refused[f"{site.name} (second)"] = "name-taken"
         else:
             names[node], info[site.name] = site.name, site
-    if len(info) < minimum_sites:
-        why = ", ".join(f"{site}: {code}" for site, code in sorted(refused.items())) or "no node is connected"
-        raise RoundError(f"{len(info)} of the {minimum_sites} sites this run needs can take part ({why}).")
-    return Sites(names, info, refused)
+    sites = Sites(names, info, refused)
+    trainers = sites.holding("train").values()
+    if len(trainers) < minimum_sites:
+        absent = refused | {site: "nothing-to-train" for site in info if site not in trainers}
+        why = ", ".join(f"{site}: {code}" for site, code in sorted(absent.items())) or "no node is connected"
+        raise RoundError(f"{len(trainers)} of the {minimum_sites} sites this run needs can train ({why}).")
+    return sites

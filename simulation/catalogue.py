@@ -13,6 +13,7 @@ from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import UnusableSlice
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import Split
 from client.archives import reading
 from client.dicom import decode_hu
 from client.inspection import Inspection, inspect, tasks_of
@@ -20,7 +21,6 @@ from client.labels import LabelRow, settled
 from client.preparation import Task
 from client.site_settings import Site
 from client.slice_header import SliceHeader
-from client.splits import Split
 from simulation.deals import DealtPatient
 
 KINDS: Final = ("study", "slice", "mask")

@@ -36,6 +36,10 @@ def run(
         typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Where the one data set lies.")] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Test sets nobody trains on, test-random and test-enriched: cq500=DIR or synthetic."),
+    ] = None,
     sites: Annotated[int | None, typer.Option(help="Number of virtual hospitals.")] = None,
     partition: Annotated[
         str | None,
@@ -64,10 +68,11 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
-    from simulation.settings import read_config, simulation_settings, sources_of, with_flags
+    from simulation.settings import held_out_of, read_config, simulation_settings, sources_of, with_flags
 
     flags = {
         "data.sources": sources_of(dataset or (), data),
+        "data.held_out": held_out_of(held_out or ()),
         "data.sites": sites,
         "data.partition": str(Path(partition).resolve()) if partition and partition.endswith(".csv") else partition,
         "data.alpha": alpha,
@@ -169,16 +174,20 @@ def _print_result(metrics: dict[str, Any], folder: Path) -> None:
         )
         if mine["auc"] is not None and theirs["auc"] is not None:
             console.print(f"federated minus {name}: {mine['auc'] - theirs['auc']:+.3f}", highlight=False)
+    for name, evaluation in metrics["held_out"].items():
+        record = evaluation["pooled"][CLASSES[0]]
+        console.print(f"{name}, {_with_blood(record)}: AUC {auc_text(record)}", highlight=False)
     console.print(f"\nrun folder  {folder}\nreport      {folder / REPORT}", highlight=False, soft_wrap=True)
 
 
-def _without_histograms(metrics: dict[str, Any]) -> dict[str, Any]:
-    test = {key: value for key, value in metrics["test"].items() if key != "histograms"}
-    baselines = {
-        name: {**entry, "test": {k: v for k, v in entry["test"].items() if k != "histograms"}}
-        for name, entry in metrics["baselines"].items()
-    }
-    return {**metrics, "test": test, "baselines": baselines}
+def _with_blood(record: dict[str, Any]) -> str:
+    return f"{record['studies']} studies, {record['positives'] / max(1, record['studies']):.0%} with blood"
+
+
+def _without_histograms(metrics: Any) -> Any:
+    if not isinstance(metrics, dict):
+        return metrics
+    return {key: _without_histograms(value) for key, value in metrics.items() if key != "histograms"}
 
 
 def _stderr() -> "Console":

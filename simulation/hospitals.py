@@ -1,10 +1,11 @@
 """The virtual hospitals of a run: drawn, found or made of public data, then left as they are or dealt out anew."""
 
 import hashlib
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -13,16 +14,19 @@ from bloodnet_model.commands import bars
 from bloodnet_model.errors import BloodNetError, DataError
 from bloodnet_model.files import make_folder
 from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.splits import HELD_OUT, Split
 from client.site_settings import Site, read_site
 from simulation.catalogue import CataloguedStudy, catalogue
 from simulation.deals import DEALINGS, Dealing
-from simulation.partition import as_found, find_sites, place, write_sites
+from simulation.partition import as_found, find_sites, held_out, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.placement import TABLE, PlacedStudy, read_table, refuse_leakage, shares, write_table
 from simulation.public_data.registry import DATA_SETS
-from simulation.settings import FOLDER, NATURAL, DataSettings, SimulationSettings
+from simulation.settings import FOLDER, NATURAL, SYNTHETIC, DataSettings, SimulationSettings
 
-_SYNTHETIC_SITES = 4
+_SYNTHETIC_SITES: Final = 4
+_PREVALENCE: Final[Mapping[Split, float]] = {"test-random": 0.16, "test-enriched": 0.67}
+"""Of synthetic test sets: as in those that BloodNet was published on (arXiv 1907.00148)."""
 
 Hospitals = tuple[list[Path], list[PlacedStudy]]
 """Site folders, and the studies placed there."""
@@ -31,24 +35,21 @@ Hospitals = tuple[list[Path], list[PlacedStudy]]
 def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Console) -> Hospitals:
     """The hospitals of a run, their table written to `out`; raises DataError for what cannot be, or what leaks."""
     data, grid = settings.data, settings.run.model.preprocessing
-    if data.sources:
-        found = [
-            site for name, at in data.sources.items() for site in _site_folders(name, Path(at), out.parent, console)
-        ]
-    else:
-        found = _synthetic(data, settings.run.seed, out.parent / "phantoms", workers, console)
+    maker = _Maker(out.parent, settings.run.seed, workers, console)
+    found, aside = _found(data, maker), _held_out(data, maker)
     if data.partition == NATURAL:
         _require_as_many(data, found, "the data")
-        sites, placed = found, as_found(_readable(found, grid, console))
-        refuse_leakage(placed)
+        stay, sources = as_found(_readable(found, grid, console)), [read_site(folder) for folder in aside]
+        dealt = held_out(_studies(sources, grid, console), aside)
     else:
-        sources = [read_site(folder) for folder in found]
-        placed = _dealt(data, settings.run.seed, _studies(sources, grid, console), len(found))
-        refuse_leakage(placed)
-        sites = write_sites(placed, sources, out / "sites")
+        stay, sources = [], [read_site(folder) for folder in (*found, *aside)]
+        dealt = _dealt(data, settings.run.seed, _studies(sources, grid, console), len(found), aside)
+    placed = [*stay, *dealt]
+    refuse_leakage(placed)
+    written = write_sites(dealt, sources, out / "sites")
     make_folder(out)
     write_table(out / TABLE, placed)
-    return sites, placed
+    return [*(found if data.partition == NATURAL else ()), *written], placed
 
 
 def shares_table(placed: list[PlacedStudy]) -> Table:
@@ -61,7 +62,8 @@ def shares_table(placed: list[PlacedStudy]) -> Table:
     for name, share in shares(placed).items():
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in share["labels"].items())
         counts = (share["patients"], share["studies"], share["findings"]["any kind"])
-        table.add_row(name, *(f"{number:,}" for number in counts), kinds)
+        use = f"[dim]{share['tests']} only:[/] " if share["tests"] else ""
+        table.add_row(name, *(f"{number:,}" for number in counts), use + kinds)
     return table
 
 
@@ -74,13 +76,64 @@ def draw_phantoms(folder: Path, phantom: PhantomSettings, workers: int, console:
         )
 
 
-def _dealt(data: DataSettings, seed: int, studies: list[CataloguedStudy], found: int) -> list[PlacedStudy]:
+@dataclass(frozen=True)
+class _Maker:
+    """Makes site folders of public data and of synthetic heads, kept in `home`, where a later run finds them."""
+
+    home: Path
+    seed: int
+    workers: int
+    console: Console
+
+    def of_data_set(self, name: str, data: Path) -> list[Path]:
+        kept = self.home / "data-sets" / _digest(str(data))
+        with bars(self.console) as on_progress:
+            return DATA_SETS[name].sites(data, kept, on_progress)
+
+    def of_phantoms(self, data: DataSettings, hospitals: int, **drawn_as: Any) -> list[Path]:
+        phantom = PhantomSettings(hospitals, data.studies, data.slices, data.matrix, self.seed, **drawn_as)
+        folder = self.home / "phantoms" / _digest(repr(phantom))
+        if folder.exists():
+            self.console.print(f"[dim]synthetic heads of an earlier run: {folder}[/]", highlight=False)
+            return find_sites(folder)
+        return draw_phantoms(folder, phantom, self.workers, self.console)
+
+
+def _found(data: DataSettings, maker: _Maker) -> list[Path]:
+    if not data.sources:
+        return maker.of_phantoms(data, data.sites or _SYNTHETIC_SITES)
+    folders: list[Path] = []
+    for name, at in data.sources.items():
+        folders += find_sites(Path(at)) if name == FOLDER else maker.of_data_set(name, Path(at))
+    return folders
+
+
+def _held_out(data: DataSettings, maker: _Maker) -> dict[Path, Split]:
+    """Site folders on which nobody trains, each a test set or a part of one."""
+    folders: dict[Path, Split] = {}
+    for name, at in data.held_out.items():
+        if name == SYNTHETIC:
+            following = (data.sites or _SYNTHETIC_SITES) + 1
+            for number, (split, prevalence) in enumerate(_PREVALENCE.items(), start=following):
+                folders |= dict.fromkeys(maker.of_phantoms(data, 1, first=number, prevalence=prevalence), split)
+        else:
+            sets = DATA_SETS[name].held_out
+            folders |= {folder: sets[folder.name] for folder in maker.of_data_set(name, Path(at))}
+    return folders
+
+
+def _dealt(
+    data: DataSettings, seed: int, studies: list[CataloguedStudy], found: int, aside: Mapping[Path, Split]
+) -> list[PlacedStudy]:
     if data.partition not in DEALINGS:
         placed = read_table(Path(data.partition), studies)
-        _require_as_many(data, {at.site for at in placed}, data.partition)
+        _require_as_many(data, {at.site for at in placed if at.split not in HELD_OUT}, data.partition)
         return placed
+    names = {folder.name for folder in aside}
+    free = [study for study in studies if study.source not in names]
+    tests = [study for study in studies if study.source in names]
     how = cast(Dealing, data.partition)
-    return place(studies, data.sites or found, how, seed, data.alpha, data.min_studies)
+    return [*place(free, data.sites or found, how, seed, data.alpha, data.min_studies), *held_out(tests, aside)]
 
 
 def _studies(sources: list[Site], grid: PreprocessingSettings, console: Console) -> list[CataloguedStudy]:
@@ -107,26 +160,5 @@ def _require_as_many(data: DataSettings, found: Sized, what: str) -> None:
         )
 
 
-def _site_folders(name: str, data: Path, home: Path, console: Console) -> list[Path]:
-    """Those of one source; a public data set's are written beside the runs, where a later run finds them prepared."""
-    if name == FOLDER:
-        return find_sites(data)
-    kept = home / "data-sets" / hashlib.sha256(str(data).encode()).hexdigest()[:12]
-    with bars(console) as on_progress:
-        return DATA_SETS[name].sites(data, kept, on_progress)
-
-
-def _synthetic(data: DataSettings, seed: int, home: Path, workers: int, console: Console) -> list[Path]:
-    """Synthetic hospitals, drawn once for each set of settings and kept beside the runs."""
-    phantom = PhantomSettings(
-        hospitals=data.sites or _SYNTHETIC_SITES,
-        studies=data.studies,
-        slices=data.slices,
-        matrix=data.matrix,
-        seed=seed,
-    )
-    folder = home / hashlib.sha256(repr(phantom).encode()).hexdigest()[:12]
-    if folder.exists():
-        console.print(f"[dim]synthetic heads of an earlier run: {folder}[/]", highlight=False)
-        return find_sites(folder)
-    return draw_phantoms(folder, phantom, workers, console)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -17,6 +17,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.seeds import derive_seed
+from bloodnet_model.splits import Split
 from client.label_rows import IDENTIFIERS, LabelRow
 from client.site_settings import SITE_FILE, Site, SiteSettings
 from client.splits import split_studies
@@ -43,6 +44,12 @@ def find_sites(folder: Path) -> list[Path]:
 def as_found(studies: Iterable[CataloguedStudy]) -> list[PlacedStudy]:
     """Every study where it comes from, in the split that it has there."""
     return [PlacedStudy(study.source, study.dealt, study, study.kinds) for study in studies]
+
+
+def held_out(studies: Iterable[CataloguedStudy], folders: Mapping[Path, Split]) -> list[PlacedStudy]:
+    """Every study where it comes from, in the split of the site folder of that name."""
+    splits = {folder.name: split for folder, split in folders.items()}
+    return [PlacedStudy(study.source, splits[study.source], study, study.kinds) for study in studies]
 
 
 def place(

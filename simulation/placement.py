@@ -15,8 +15,8 @@ from typing import Any, Final
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
+from bloodnet_model.splits import HELD_OUT, SPLITS, Split
 from client.site_settings import SITE_NAME
-from client.splits import SPLITS, Split
 from simulation.catalogue import KINDS, CataloguedStudy
 from simulation.tables import read_rows
 
@@ -67,7 +67,10 @@ def read_table(path: Path, studies: Sequence[CataloguedStudy]) -> list[PlacedStu
 
 
 def shares(placed: Iterable[PlacedStudy]) -> dict[str, dict[str, Any]]:
-    """What each site was dealt, as a report tells it: counts of studies, patients, findings and kinds of labels."""
+    """What each site was dealt, as a report tells it: counts of studies, patients, findings and kinds of labels.
+
+    `tests` names the test set of a site on whose patients nobody trains.
+    """
     sites: defaultdict[str, list[PlacedStudy]] = defaultdict(list)
     for at in placed:
         sites[at.site].append(at)
@@ -80,6 +83,7 @@ def _share(placed: Sequence[PlacedStudy]) -> dict[str, Any]:
     for at in placed:
         findings.update(_findings(at.study.labels))
     return {
+        "tests": placed[0].split if all(at.split in HELD_OUT for at in placed) else "",
         "studies": len(placed),
         "patients": len({at.study.patient for at in placed}),
         "findings": {name.replace(CLASSES[0], "any kind"): findings[name] for name in known},

@@ -25,6 +25,7 @@ class DataSettings(Settings):
     """Where the virtual hospitals come from; kept in the `data` section of a run's config.yaml."""
 
     sources: dict[str, str] = Field({}, description="folder by data set, or by `folder`; synthetic heads unless given")
+    held_out: dict[str, str] = Field({}, description="folder by data set on which nobody trains; none for synthetic")
     name: str = Field("", description="what the report calls the data; found out by each run")
     sites: int | None = Field(None, ge=1, description="virtual hospitals; 4 for synthetic heads, else as many as found")
     partition: str = Field("natural", description="how patients are dealt to sites, or a partition.csv to repeat")
@@ -42,6 +43,18 @@ class DataSettings(Settings):
             if name not in (*DATA_SETS, FOLDER):
                 raise ValueError(f"choose among {', '.join((SYNTHETIC, *DATA_SETS, FOLDER))}; received {name}")
         return dict(sorted(sources.items()))
+
+    @field_validator("held_out")
+    @classmethod
+    def _known_test_sets(cls, held_out: dict[str, str]) -> dict[str, str]:
+        known = (SYNTHETIC, *(name for name, data_set in DATA_SETS.items() if data_set.held_out))
+        for name in held_out:
+            if name not in known:
+                raise ValueError(
+                    f"choose among {', '.join(known)}; received {name} (in site folders, the column `split` of "
+                    f"labels.csv holds studies out)"
+                )
+        return dict(sorted(held_out.items()))
 
     @field_validator("partition")
     @classmethod
@@ -84,6 +97,20 @@ def sources_of(datasets: Sequence[str], data: Path | None) -> dict[str, str] | N
         named[name] = str(Path(folder).resolve())
     if data is not None and (not datasets or "=" in datasets[0]):
         raise SettingsError(f"--data {data}: goes with one --dataset NAME; say what it holds.")
+    return named or None
+
+
+def held_out_of(data_sets: Sequence[str]) -> dict[str, str] | None:
+    """Folder by data set, from any number of `--held-out NAME=DIR`, or `synthetic`; None if not given.
+
+    Raises SettingsError where a data set has no folder.
+    """
+    named: dict[str, str] = {}
+    for text in data_sets:
+        name, _, folder = text.partition("=")
+        if not folder and name != SYNTHETIC:
+            raise SettingsError(f"--held-out {text}: give its folder, as in --held-out {name}=DIR.")
+        named[name] = str(Path(folder).resolve()) if folder else ""
     return named or None
 
 

@@ -46,9 +46,15 @@ class PhantomSettings:
     matrix: int = 256  # rows and columns of a slice
     seed: int = 0
     prevalence: float = 0.5  # share of a hospital's studies with hemorrhage
+    first: int = 1  # number of the first hospital: others' scanners and patients than those before it
+
+    @property
+    def numbers(self) -> range:
+        """Hospitals from 0, as their scanners are counted."""
+        return range(self.first - 1, self.first - 1 + self.hospitals)
 
     def __post_init__(self) -> None:
-        for name, least in (("hospitals", 1), ("studies", 1), ("slices", 8), ("matrix", 48)):
+        for name, least in (("hospitals", 1), ("first", 1), ("studies", 1), ("slices", 8), ("matrix", 48)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name}: at least {least} is needed; received {getattr(self, name)}.")
         if self.matrix % 2:
@@ -76,7 +82,7 @@ class _Plan:
 
 
 def write_federation(out: Path, settings: PhantomSettings, workers: int, on_study: Callable[[], None]) -> list[Path]:
-    """Draw every hospital below `out` and return their folders, `hospital-1` first.
+    """Draw every hospital below `out` and return their folders in the order of their numbers.
 
     The studies are drawn in `workers` processes of one thread each; the bytes do not depend on how many. `on_study`
     is called here as each study is done. Nothing is left at `out` unless all of it is there.
@@ -88,12 +94,12 @@ def write_federation(out: Path, settings: PhantomSettings, workers: int, on_stud
     try:
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise DataError(f"{out}: there is something here already; remove it or choose another folder.")
-        for site in map(_site_name, range(settings.hospitals)):
+        for site in map(_site_name, settings.numbers):
             for room in ("dicom", "masks"):
                 (partial / site / room).mkdir(parents=True)
         rows = _draw_all(partial, settings, workers, on_study)
-        for hospital, site in enumerate(map(_site_name, range(settings.hospitals))):
-            _describe(partial / site, settings, [row for plan, row in rows.items() if plan.hospital == hospital])
+        for site in map(_site_name, settings.numbers):
+            _describe(partial / site, settings, [row for plan, row in rows.items() if plan.site == site])
         partial.replace(target)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose a folder you may write to.") from error
@@ -101,7 +107,7 @@ def write_federation(out: Path, settings: PhantomSettings, workers: int, on_stud
         raise DataError(f"{out}: a drawing process was killed; ask for fewer workers or a smaller matrix.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return [out / _site_name(hospital) for hospital in range(settings.hospitals)]
+    return [out / _site_name(hospital) for hospital in settings.numbers]
 
 
 def _site_name(hospital: int) -> str:
@@ -112,7 +118,7 @@ def _draw_all(
     root: Path, settings: PhantomSettings, workers: int, on_study: Callable[[], None]
 ) -> dict[_Plan, tuple[str, ...]]:
     """Rows of the label tables by plan, in the order of the plans."""
-    plans = [plan for hospital in range(settings.hospitals) for plan in _plans(hospital, settings)]
+    plans = [plan for hospital in settings.numbers for plan in _plans(hospital, settings)]
     # Spawned, for a forked copy of a process whose libraries run threads may hang.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
     try:

@@ -3,7 +3,7 @@
 `reads.csv` holds each reader's finding a scan (`R1:ICH` … `R3:SAH`), `prediction_probabilities.csv` the scores;
 the truth is the majority of the three readers. The scans themselves lie in folders named `CQ500-CT-17` (or
 `CQ500CT17 CQ500CT17`, as the zip files have it), each with its series below. Batch B1 was collected as it came, B2
-enriched by reports; they become two sites.
+enriched by reports; they become two sites, or the two test sets of a federation that others train.
 """
 
 import re
@@ -135,8 +135,12 @@ def sites(data: Path, out: Path, on_progress: OnProgress) -> list[Path]:
             rows.append(_row(data, reads[name], scans[name]))
             on_progress(f"looking into {batch}", done, len(names))
         if names:
-            written.append(write_site(out / f"cq500-{batch.lower()}", [scans[name] for name in names], rows))
+            written.append(write_site(out / _site_name(batch), [scans[name] for name in names], rows))
     return written
+
+
+def _site_name(batch: str) -> str:
+    return f"cq500-{batch.lower()}"
 
 
 def _scan_folders(data: Path) -> dict[str, Path]:
@@ -171,4 +175,5 @@ DATA_SET: Final = DataSet(
     size="491 studies",
     labels="study",
     sites=sites,
+    held_out={_site_name("B1"): "test-random", _site_name("B2"): "test-enriched"},
 )

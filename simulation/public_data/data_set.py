@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import yaml
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
+from bloodnet_model.splits import Split
 from client.label_table import COLUMNS
 from client.site_settings import SITE_FILE
 
@@ -26,6 +27,7 @@ class DataSet:
     labels:   what its labels speak of: study, slice, mask
     sites:    from the folder of the user's download, a folder to write in and what is told of progress to site
               folders; raises DataError
+    held_out: split by site, where its sites may serve as test sets that nobody trains on
     """
 
     name: str
@@ -36,6 +38,7 @@ class DataSet:
     size: str
     labels: str
     sites: Callable[[Path, Path, OnProgress], list[Path]]
+    held_out: Mapping[str, Split] = field(default_factory=dict)
 
 
 def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[dict[str, object]], **settings: Any) -> Path:

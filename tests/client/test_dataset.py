@@ -75,6 +75,10 @@ def test_counts_hold_numbers_alone(tmp_path: Path, small: ModelSettings) -> None
         "validation-positive": 1,
         "test-studies": 2,
         "test-positive": 1,
+        "test-random-studies": 0,
+        "test-random-positive": 0,
+        "test-enriched-studies": 0,
+        "test-enriched-positive": 0,
     }
     assert data.ledger_counts() == {"file-used": 80, "label-used": 8, "series-used": 8, "study-used": 8}
     assert data.ledger().summary() == "all 8 studies are used; all 80 files are used."

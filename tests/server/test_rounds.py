@@ -11,11 +11,13 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
-from server.rounds import Federation, RoundResult, round_plan, run_rounds
+from bloodnet_model.splits import HELD_OUT
+from server.rounds import Federation, RoundResult, evaluate, round_plan, run_rounds
 from server.settings import RunSettings, run_settings
 from server.sites import roll_call
 from strategies import records
@@ -74,12 +76,18 @@ class Silent:
     def answer(self, site: str) -> None: ...
 
 
-def site(name: str, value: float, studies: int = 10, claims: int | None = None) -> Node:
+def site(
+    name: str,
+    value: float,
+    studies: int = 10,
+    claims: int | None = None,
+    splits: tuple[str, ...] = ("train", "validation"),
+) -> Node:
     """A site whose update is `value` everywhere and whose one positive scores above its one negative."""
 
     def answer(kind: str, content: RecordDict) -> RecordDict:
         if kind == records.ROLL_CALL:
-            return records.pack_site_info(SiteInfo(name, "0", {"train-studies": studies}, {}))
+            return records.pack_site_info(SiteInfo(name, "0", {f"{split}-studies": studies for split in splits}, {}))
         if kind == "train":
             weights, _, _ = records.unpack_instruction(content)
             new = np.full_like(weights, value)
@@ -98,12 +106,18 @@ def in_training(node: Node, answer: RecordDict | Error | None) -> Node:
 def run(
     nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
 ) -> tuple[list[RoundResult], RunSettings]:
+    federation, weights = start(nodes, asleep, **overrides)
+    return list(run_rounds(federation, weights)), federation.settings
+
+
+def start(
+    nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
+) -> tuple[Federation, NDArray[np.float32]]:
+    """A federation after its roll call, and the weights that it starts from."""
     settings = run_settings({"rounds": 2, "deadline_s": 0.3, **overrides})
     grid = FunctionGrid(nodes, asleep)
     sites = roll_call(grid, round_plan(settings, "r", 0), 0.3, settings.minimum_sites, Silent())
-    weights = np.zeros(3, np.float32)
-    federation = Federation(grid, FedAvg(), settings, sites, Silent(), "r")
-    return list(run_rounds(federation, weights)), settings
+    return Federation(grid, FedAvg(), settings, sites, Silent(), "r"), np.zeros(3, np.float32)
 
 
 def test_two_sites_are_averaged_by_studies() -> None:
@@ -180,6 +194,29 @@ def test_too_few_usable_updates_end_the_run_with_their_reasons() -> None:
 def test_too_few_sites_are_said_before_round_one() -> None:
     with pytest.raises(RoundError, match=r"0 of the 1 sites .*no node is connected"):
         run({})
+
+
+def test_a_site_whose_studies_are_held_out_tests_and_trains_nothing() -> None:
+    asked: list[str] = []
+
+    def held_out(kind: str, content: RecordDict) -> RecordDict:
+        asked.append(kind if kind == records.ROLL_CALL else records.requested_split(content))
+        return site("b", 5.0, splits=("test-random",))(kind, content)  # type: ignore[return-value]
+
+    federation, weights = start({1: site("a", 1.0), 2: held_out})
+    results = list(run_rounds(federation, weights))
+    assert results[-1].weights.tolist() == [1.0] * 3
+    assert results[-1].refused == results[-1].validation.withheld == {}
+    plan = round_plan(federation.settings, "r", 2)
+    random, enriched = (evaluate(federation, weights, plan, split) for split in HELD_OUT)
+    assert set(random.sites) == {"b"}
+    assert not enriched.sites
+    assert asked == [records.ROLL_CALL, "test-random"]
+
+
+def test_sites_without_a_study_to_train_on_do_not_make_a_run() -> None:
+    with pytest.raises(RoundError, match=r"1 of the 2 sites this run needs can train \(b: nothing-to-train\)"):
+        run({1: site("a", 1.0), 2: site("b", 5.0, splits=("test-random",))}, minimum_sites=2)
 
 
 def test_a_second_site_of_the_same_name_is_not_admitted() -> None:
