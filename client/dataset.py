@@ -39,6 +39,10 @@ class SiteData:
         """Studies of one split, their arrays views of memory-mapped files."""
         return tuple(study for _, store in self.stores for study in store.studies(split))
 
+    def splits(self) -> dict[str, Split]:
+        """Split of every study by its key; see `client.store.key_of`."""
+        return {key: split for _, store in self.stores for key, split in store.splits().items()}
+
     def counts(self) -> dict[str, int]:
         """Studies and positive studies of each split: `train-studies`, `train-positive`, ..."""
         counts: dict[str, int] = {}

@@ -100,6 +100,11 @@ class Store:
             for first, slices, study_labels, slice_labels, mask_known in rows
         )
 
+    def splits(self) -> dict[str, Split]:
+        """Split of every study that counts, by `key_of` its UID."""
+        with _reading(self.folder) as database:
+            return dict(database.execute("SELECT key, split FROM studies WHERE split IS NOT NULL"))
+
     def study_labels(self, split: Split) -> NDArray[np.int8]:
         """(studies, 6) of one split."""
         with _reading(self.folder) as database:

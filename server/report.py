@@ -103,8 +103,8 @@ def _headline(metrics: RunMetrics, shown: Shown | None) -> Headline:
     if shown is None:
         return Headline("No round has been finished yet")
     hospitals = f"{shown.hospitals} hospital{'' if shown.hospitals == 1 else 's'}"
-    if shown.hospitals < len(metrics.sites):
-        hospitals = f"{shown.hospitals} of {len(metrics.sites)} hospitals"
+    if shown.hospitals < len(shown.evaluation.sites):
+        hospitals = f"{shown.hospitals} of {len(shown.evaluation.sites)} hospitals"
     patients = f", {shown.record.studies:,} studies from {hospitals}"
     value = _with_interval(shown.record)
     if shown.split == "test":
@@ -219,7 +219,8 @@ def _partition(metrics: RunMetrics) -> str:
 
 
 def _forest(metrics: RunMetrics, shown: Shown) -> str:
-    rows = [ForestRow(name, *_site_record(shown.evaluation.sites.get(name))) for name in metrics.sites]
+    sites = shown.evaluation.sites
+    rows = [ForestRow(name, *_site_record(sites[name])) for name in metrics.sites if name in sites]
     return forest_plot(rows, shown.record, f"{shown.split} AUC of each hospital and of all patients; see the table.")
 
 

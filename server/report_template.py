@@ -65,6 +65,19 @@ patients.</figcaption>
 <figcaption>Evaluated by every hospital on its validation patients after each round.</figcaption>
 </figure>
 {% endif %}
+{% if partition %}
+<figure class="card">
+<h2>Who was dealt what</h2>
+{{ partition }}
+<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Studies with labels:
+{% for name, share in metrics.partition.items() %}
+{{ name }}
+{%- if share.tests %} ({{ share.tests }} only){% endif %}:
+{% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} {{ kind }}{% endfor %}
+{{- "." if loop.last else ";" }}
+{% endfor %}</figcaption>
+</figure>
+{% endif %}
 </div><div class="stack">
 {% if roc %}
 <figure class="card">
@@ -114,14 +127,14 @@ Mean Dice where blood was drawn: {{ shown.evaluation.dice | figure }}.
 <section class="card">
 <h2>Test sets of their own</h2>
 <div class="scroll" tabindex="0"><table class="names">
-<caption><span>Any hemorrhage. Nobody trained on the patients of the held-out sets: random ones came as they are,
-enriched ones were chosen for blood.</span></caption>
+<caption><span>Any hemorrhage. Nobody trained on held-out patients: random ones are as they came, enriched ones
+chosen for blood.</span></caption>
 <thead><tr><th scope="col">set</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">studies</th>
 <th scope="col">positive</th>
 {% for name in metrics.baselines %}
 <th scope="col">{{ name | in_words }}</th>
 {% endfor %}
-<th scope="col" class="text">hospitals</th></tr></thead>
+</tr></thead>
 <tbody>
 {% for set in tests %}
 <tr><th scope="row">{{ set.name }}</th>{{ auc(set.record) }}<td>{{ set.record.studies | thousands }}</td>
@@ -129,21 +142,12 @@ enriched ones were chosen for blood.</span></caption>
 {% for theirs in set.others %}
 <td>{{ "–" if theirs is none or theirs.auc is none else theirs.auc | figure(3) }}</td>
 {% endfor %}
-<td class="text why">{{ set.hospitals | join(", ") }}</td></tr>
+</tr>
 {% endfor %}
 </tbody></table></div>
+<p class="note">
+{%- for set in tests[1:] %}{{ "; " if not loop.first }}{{ set.name }}: {{ set.hospitals | join(", ") }}{% endfor %}.</p>
 </section>
-{% endif %}
-{% if partition %}
-<figure class="card">
-<h2>Who was dealt what</h2>
-{{ partition }}
-<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Labels:
-{% for name, share in metrics.partition.items() %}
-{{ name }} has {% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} of
-{{ kind }}{% endfor %}{{ "." if loop.last else ";" }}
-{% endfor %}</figcaption>
-</figure>
 {% endif %}
 </div>
 <section class="card wide">

@@ -100,12 +100,14 @@ class Share(_Entry):
 
     findings: studies by kind of hemorrhage, `none` and `unknown` among them; one study may have several
     labels:   studies by what their labels are of: study, slice, mask
+    tests:    the test set that all of them are in, if nobody trains on them
     """
 
     studies: int
     patients: int
     findings: dict[str, int]
     labels: dict[str, int]
+    tests: str = ""
 
 
 class Baseline(_Entry):

@@ -14,9 +14,9 @@ from server.report import render_report
 from server.run_folder import check_run_folder, read_metrics, write_metrics
 from server.settings import RunSettings, to_run_config
 from simulation.engine import LocalGrid, server_context
-from simulation.hospitals import hospitals, shares_table
+from simulation.hospitals import as_used, hospitals, shares_table
 from simulation.phantom import is_synthetic
-from simulation.placement import PlacedStudy, shares
+from simulation.placement import TABLE, PlacedStudy, shares, write_table
 from simulation.settings import SYNTHETIC, SimulationSettings
 from strategies.registry import make_strategy
 
@@ -29,6 +29,8 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     console.print(shares_table(placed))
     run = _named(settings, placed)
     run_local(run, sites, out, workers)
+    placed = as_used(placed, sites, run.model.preprocessing)
+    write_table(out / TABLE, placed)
     _describe(placed, out)
     trainers = len({at.site for at in placed if at.split == "train"})
     if settings.data.central and trainers > 1:

@@ -1,8 +1,9 @@
 """The virtual hospitals of a run: drawn, found or made of public data, then left as they are or dealt out anew."""
 
 import hashlib
-from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sized
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,7 +16,9 @@ from bloodnet_model.errors import BloodNetError, DataError
 from bloodnet_model.files import make_folder
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import HELD_OUT, Split
+from client.dataset import load_site, prepare
 from client.site_settings import Site, read_site
+from client.store import key_of
 from simulation.catalogue import CataloguedStudy, catalogue
 from simulation.deals import DEALINGS, Dealing
 from simulation.partition import as_found, find_sites, held_out, place, write_sites
@@ -46,10 +49,27 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
         dealt = _dealt(data, settings.run.seed, _studies(sources, grid, console), len(found), aside)
     placed = [*stay, *dealt]
     refuse_leakage(placed)
-    written = write_sites(dealt, sources, out / "sites")
+    written = write_sites(dealt, sources, out / "sites") if dealt else []
     make_folder(out)
     write_table(out / TABLE, placed)
     return [*(found if data.partition == NATURAL else ()), *written], placed
+
+
+def as_used(placed: Iterable[PlacedStudy], folders: Iterable[Path], grid: PreprocessingSettings) -> list[PlacedStudy]:
+    """What the sites made of it: studies with unusable pixels are out, the others in the splits that they are in.
+
+    Of a site that could not be prepared nothing is known; its studies stay as they were placed.
+    """
+    splits: dict[str, dict[str, Split]] = {}
+    for folder in folders:
+        with suppress(BloodNetError):
+            data = prepare(load_site(folder), grid)
+            splits[data.site.settings.name] = data.splits()
+    return [
+        replace(at, split=used[key]) if used else at
+        for at in placed
+        if (used := splits.get(at.site)) is None or (key := key_of(at.study.uid)) in used
+    ]
 
 
 def shares_table(placed: list[PlacedStudy]) -> Table:

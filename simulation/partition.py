@@ -3,27 +3,24 @@
 A virtual hospital is what a real one is, a site folder: site.yaml, labels.csv and a list of its DICOM files.
 """
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import yaml
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.splits import Split
-from client.label_rows import IDENTIFIERS, LabelRow
 from client.site_settings import SITE_FILE, Site, SiteSettings
 from client.splits import split_studies
 from simulation.catalogue import CataloguedStudy, patients_of
 from simulation.deals import Dealing, deal
 from simulation.placement import PlacedStudy
+from simulation.site_folder import write_site
 
 MANIFEST: Final = "files.txt"
 
@@ -97,44 +94,32 @@ def write_sites(placed: Iterable[PlacedStudy], sources: Sequence[Site], out: Pat
     for at in placed:
         sites[at.site].append(at)
     for name, here in sites.items():
-        _write_site(out / name, here, settings)
+        make_folder(out / name)
+        files = out / name / MANIFEST
+        write_whole(files, "".join(f"{path.resolve()}\n" for at in here for path in at.study.files))
+        write_site(out / name, [files], (row for at in here for row in _rows(at)), **settings)
     return [out / name for name in sorted(sites)]
 
 
-def _write_site(folder: Path, placed: Sequence[PlacedStudy], settings: Mapping[str, Any]) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made ({error.strerror}); give a new, writable --out.") from None
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*IDENTIFIERS, *CLASSES, "mask", "split"])
-    for at in placed:
-        rows.writerows(_rows(at))
-    write_whole(folder / "labels.csv", text.getvalue())
-    write_whole(folder / MANIFEST, "".join(f"{path.resolve()}\n" for at in placed for path in at.study.files))
-    write_whole(folder / SITE_FILE, yaml.safe_dump({"name": folder.name, "dicom": [MANIFEST], **settings}))
-
-
-def _rows(at: PlacedStudy) -> list[list[object]]:
+def _rows(at: PlacedStudy) -> Iterator[dict[str, object]]:
     """Rows of labels.csv: one of the study, and the source's of its slices if the site has labels of slices."""
     study = at.study
-    own = [study.uid if name == "study_instance_uid" else "" for name in IDENTIFIERS]
     masks = [row.mask.resolve() for row in study.rows if row.mask is not None] if "mask" in at.kinds else []
-    of_slices = [row for row in study.rows if row.key[0] == "sop_instance_uid"] if "slice" in at.kinds else []
-    return [
-        [*own, *_cells(study.labels), masks[0] if masks else "", at.split],
-        *([*_identifier(row), *_cells(row.labels), "", ""] for row in of_slices),
-    ]
+    yield {
+        "study_instance_uid": study.uid,
+        **_cells(study.labels),
+        "mask": masks[0] if masks else "",
+        "split": at.split,
+    }
+    if "slice" in at.kinds:
+        for row in study.rows:
+            kind, identifier = row.key
+            if kind == "sop_instance_uid":
+                yield {kind: identifier, **_cells(row.labels)}
 
 
-def _identifier(row: LabelRow) -> list[str]:
-    kind, identifier = row.key
-    return [identifier if name == kind else "" for name in IDENTIFIERS]
-
-
-def _cells(labels: Iterable[int]) -> list[object]:
-    return ["" if label == UNKNOWN else label for label in labels]
+def _cells(labels: Iterable[int]) -> dict[str, object]:
+    return {name: label for name, label in zip(CLASSES, labels, strict=True) if label != UNKNOWN}
 
 
 def _natural(path: Path) -> tuple[str, int]:

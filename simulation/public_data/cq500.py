@@ -20,7 +20,8 @@ from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError, UnusableSlice
 from client.dicom import read_headers
 from client.slice_header import SliceHeader
-from simulation.public_data.data_set import FETCH_ANEW, DataSet, file_named, write_site
+from simulation.public_data.data_set import FETCH_ANEW, DataSet, file_named
+from simulation.site_folder import write_site
 from simulation.tables import read_rows
 
 FINDINGS: Final = ("ICH", "IPH", "IVH", "SDH", "EDH", "SAH")

@@ -12,9 +12,10 @@ from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from simulation.public_data import ct_ich_jpeg
 from simulation.public_data.ct_ich_table import label_rows, origin_of, read_slices, require_all
-from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
+from simulation.public_data.data_set import DataSet, file_named, folder_named
 from simulation.public_data.dicom_series import kept_as
 from simulation.public_data.nifti_volumes import volumes, write_mask, write_series
+from simulation.site_folder import write_site
 
 TABLE: Final = "hemorrhage_diagnosis_raw_ct.csv"
 _TITLE: Final = "CT-ICH"

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from simulation.public_data.ct_ich_table import Slices, label_rows, origin_of, read_slices, require_all
-from simulation.public_data.data_set import file_named, folder_named, write_site
+from simulation.public_data.data_set import file_named, folder_named
 from simulation.public_data.dicom_series import kept_as, write_slices
 from simulation.public_data.nifti_volumes import RAS_TO_LPS, save_mask
+from simulation.site_folder import write_site
 
 TABLE: Final = "hemorrhage_diagnosis.csv"
 BRAIN_HU: Final = (-20.0, 100.0)

@@ -1,20 +1,13 @@
 """What every public data set has in common: who gives it out, and how it becomes site folders."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.splits import Split
-from client.label_table import COLUMNS
-from client.site_settings import SITE_FILE
 
 FETCH_ANEW: Final = "fetch the table anew, of the version that `bloodnet-simulate datasets` names"
 
@@ -39,21 +32,6 @@ class DataSet:
     labels: str
     sites: Callable[[Path, Path, OnProgress], list[Path]]
     held_out: Mapping[str, Split] = field(default_factory=dict)
-
-
-def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[dict[str, object]], **settings: Any) -> Path:
-    """A site folder that points at files where they lie; `labels` are rows of labels.csv by column."""
-    make_folder(folder)
-    text = io.StringIO()
-    rows = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(labels)
-    roots = [str(path.resolve()) for path in dicom]
-    write_whole(folder / "labels.csv", text.getvalue())
-    write_whole(
-        folder / SITE_FILE, yaml.safe_dump({"name": folder.name, "dicom": roots, "minimum_cohort": 1, **settings})
-    )
-    return folder
 
 
 def folder_named(data: Path, name: str, title: str) -> Path:

@@ -5,9 +5,10 @@ from typing import Final
 
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
-from simulation.public_data.data_set import DataSet, folder_named, write_site
+from simulation.public_data.data_set import DataSet, folder_named
 from simulation.public_data.dicom_series import Origin, kept_as
 from simulation.public_data.nifti_volumes import volumes, write_mask, write_series
+from simulation.site_folder import write_site
 
 _TITLE: Final = "INSTANCE 2022"
 

@@ -12,7 +12,8 @@ from typing import Final
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from simulation.public_data.data_set import DataSet, file_named, folder_named, write_site
+from simulation.public_data.data_set import DataSet, file_named, folder_named
+from simulation.site_folder import write_site
 
 TABLE: Final = "stage_2_train.csv"
 IMAGES: Final = "stage_2_train"

@@ -21,6 +21,7 @@ import client.preparation
 import client.refresh
 from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.settings import ModelSettings, model_settings
+from bloodnet_model.splits import DEALT
 from bloodnet_model.study import Study
 from client.dataset import SPLITS, SiteData, load_site, prepare
 from client.ledger import Coverage, Entry
@@ -156,7 +157,7 @@ def test_patients_are_on_one_side(tmp_path: Path, small: ModelSettings) -> None:
         if kind == "study":
             sides.setdefault(int(item.rsplit(".", 1)[1]) % 6, set()).add(entry.detail.split(",")[0])
     assert all(len(splits) == 1 for splits in sides.values())
-    assert {split for splits in sides.values() for split in splits} == set(SPLITS)
+    assert {split for splits in sides.values() for split in splits} == set(DEALT)
 
 
 def write_splits(site: Path, *splits: str) -> None:
@@ -168,7 +169,7 @@ def test_the_labels_file_may_decide_the_split(tmp_path: Path, small: ModelSettin
     site = write_site(tmp_path, {1: 1, 2: 1, 3: 1})
     write_splits(site, "test", "validation", "test")
     counts = prepared(site, small).counts()
-    assert [counts[f"{split}-studies"] for split in SPLITS] == [0, 1, 2]
+    assert [counts[f"{split}-studies"] for split in DEALT] == [0, 1, 2]
 
 
 def test_the_labels_file_may_not_split_a_patient(tmp_path: Path, small: ModelSettings) -> None:

@@ -295,6 +295,26 @@ def test_only_synthetic_heads_are_called_so(tmp_path: Path) -> None:
     assert "ynthetic" not in html
 
 
+def test_held_out_sets_stand_beside_the_hospitals_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    metrics = run_metrics()
+    assert "Test sets of their own" not in page(tmp_path, metrics)
+    metrics["sites"]["b1"] = {"counts": {"train-studies": 0, "test-random-studies": 40}, "ledger": {}}
+    metrics["held_out"] = {"test-random": evaluation(rng, ("b1",))}
+    central = {
+        "test": evaluation(rng, HOSPITALS),
+        "held_out": {"test-random": evaluation(rng, ("b1",))},
+    }
+    metrics["baselines"] = {"central": {**central, "steps": 5, "note": ""}}
+    text = text_of(page(tmp_path, metrics))
+    shown = text[text.index("Test sets of their own") :]
+    for part in (metrics, central):
+        assert f"{part['held_out']['test-random']['pooled']['any']['auc']:.3f}" in shown
+    assert "test-random: b1." in shown
+    assert "b1 no such patients" in shown
+    assert "tests only" in shown
+
+
 def test_a_partition_is_drawn(tmp_path: Path) -> None:
     metrics = run_metrics()
     share = {"studies": 31, "patients": 29, "labels": {"study": 31, "mask": 17}}
@@ -306,5 +326,5 @@ def test_a_partition_is_drawn(tmp_path: Path) -> None:
     drawn = html[html.index("Who was dealt what") : html.index("</figcaption>", html.index("Who was dealt what"))]
     assert all(f">{text}<" in drawn for text in ("site-1", "&lt;b&gt;", "1,412", "17", "subdural"))
     assert "unknown" not in drawn  # nobody has any
-    assert "site-1 has 31 of study, 17 of mask;" in text_of(drawn)
+    assert "Studies with labels: site-1: 31 study, 17 mask;" in text_of(drawn)
     assert "Who was dealt what" not in page(tmp_path, run_metrics())

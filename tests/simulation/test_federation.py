@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from bloodnet_model.errors import DataError
+from bloodnet_model.splits import DEALT
 from bloodnet_model.weights import load_network
 from client.dataset import load_site, prepare
 from client.site_settings import read_site
@@ -51,6 +54,47 @@ def test_same_settings_same_bytes_whatever_the_workers(hospitals: Path, tmp_path
     assert model(tmp_path / "one") == model(tmp_path / "three") == model(tmp_path / "again")
     run(hospitals, tmp_path / "other", seed=1)
     assert model(tmp_path / "other") != model(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_synthetic_test_sets_are_drawn_apart_and_repeated_from_the_table(hospitals: Path, tmp_path: Path) -> None:
+    synthetic = {"sites": 2, "studies": 12, "slices": 8, "matrix": 64, "central": False, "held_out": {"synthetic": ""}}
+
+    def held_out(out: str, **data: Any) -> dict[str, Any]:
+        raw = {"rounds": 1, "local_epochs": 1, "data": {**synthetic, **data}}
+        return simulate(simulation_settings(raw), tmp_path / out, 2, QUIET)
+
+    metrics = held_out("a")
+    tested = {name: evaluation["pooled"]["any"] for name, evaluation in metrics["held_out"].items()}
+    assert {name: (record["studies"], record["positives"]) for name, record in tested.items()} == {
+        "test-random": (12, 2),  # 16 % and 67 % with blood
+        "test-enriched": (12, 8),
+    }
+    assert set(metrics["rounds"][0]["sites"]) == {"hospital-1", "hospital-2"}
+    with (tmp_path / "a" / "partition.csv").open() as file:
+        places = {(row["site"], row["split"]) for row in csv.DictReader(file)}
+    assert {place for place in places if place[0] in {"hospital-3", "hospital-4"}} == {
+        ("hospital-3", "test-random"),
+        ("hospital-4", "test-enriched"),
+    }
+    again = held_out("b", partition=str(tmp_path / "a" / "partition.csv"))
+    assert again["held_out"] == metrics["held_out"]
+    assert (tmp_path / "b" / "partition.csv").read_bytes() == (tmp_path / "a" / "partition.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_table_tells_the_studies_that_were_used(hospitals: Path, tmp_path: Path) -> None:
+    shutil.copytree(hospitals, tmp_path / "hospitals", ignore=shutil.ignore_patterns("cache"))
+    folder = tmp_path / "hospitals" / "hospital-1" / "dicom" / "study-0001"
+    for path in folder.iterdir():  # headers stay, pixels go
+        path.write_bytes(path.read_bytes()[:-2000])
+    metrics = run(tmp_path / "hospitals", tmp_path / "run")
+    assert metrics["partition"]["hospital-1"]["studies"] == 11
+    with (tmp_path / "run" / "partition.csv").open() as file:
+        told = Counter((row["site"], row["split"]) for row in csv.DictReader(file))
+    for site, said in metrics["sites"].items():
+        for split in DEALT:
+            assert told[site, split] == said["counts"][f"{split}-studies"], (site, split)
 
 
 @pytest.mark.slow

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 from pydicom.uid import JPEGLosslessSV1
+from rich.console import Console
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import ModelSettings
 from client.dataset import load_site, prepare
 from client.labels import read_labels
+from simulation.federation import simulate
+from simulation.phantom import PhantomSettings, write_federation
 from simulation.public_data.cq500 import FINDINGS, READERS, sites
+from simulation.settings import simulation_settings
 from tests.client.dicom_factory import head_hu
 from tests.client.dicom_syntaxes import write_compressed
 
@@ -72,6 +76,24 @@ def test_batches_become_sites_with_majority_labels(data: Path, tmp_path: Path, s
     for folder, studies in ((b1, 2), (b2, 1)):
         counts = prepare(load_site(folder), small.preprocessing).counts()
         assert sum(counts[f"{split}-studies"] for split in ("train", "validation", "test")) == studies
+
+
+@pytest.mark.slow
+def test_batches_are_test_sets_for_others(data: Path, tmp_path: Path) -> None:
+    phantom = PhantomSettings(hospitals=1, studies=12, slices=8, matrix=64)
+    write_federation(tmp_path / "phantom", phantom, 1, lambda: None)
+    held = {"sources": {"folder": str(tmp_path / "phantom")}, "held_out": {"cq500": str(data)}}
+    raw = {"rounds": 1, "local_epochs": 1, "data": {**held, "partition": "iid", "sites": 2}}
+    metrics = simulate(simulation_settings(raw), tmp_path / "runs" / "a", 2, Console(quiet=True))
+    assert list(metrics["sites"]) == ["cq500-b1", "cq500-b2", "site-1", "site-2"]
+    assert set(metrics["rounds"][0]["sites"]) == {"site-1", "site-2"}
+    shown = {name: evaluation["pooled"]["any"]["studies"] for name, evaluation in metrics["held_out"].items()}
+    assert shown == {"test-random": 2, "test-enriched": 1}
+    assert {name: share["tests"] for name, share in metrics["partition"].items() if share["tests"]} == {
+        "cq500-b1": "test-random",
+        "cq500-b2": "test-enriched",
+    }
+    assert metrics["baselines"]["central"]["held_out"].keys() == metrics["held_out"].keys()
 
 
 def test_half_a_download_and_other_folders(data: Path, tmp_path: Path) -> None:

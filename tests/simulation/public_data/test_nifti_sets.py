@@ -22,8 +22,8 @@ from simulation.federation import simulate
 from simulation.partition import as_found
 from simulation.placement import refuse_leakage
 from simulation.public_data import bhsd, ct_ich, instance2022
-from simulation.public_data.data_set import write_site
 from simulation.settings import simulation_settings
+from simulation.site_folder import write_site
 from tests.client.dicom_factory import SLICES, SPACING_MM, head_hu, write_series
 
 REAL = os.environ.get("BLOODNET_REAL_DATA")
