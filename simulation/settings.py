@@ -41,7 +41,7 @@ class DataSettings(Settings):
     def _known_data_sets(cls, sources: dict[str, str]) -> dict[str, str]:
         for name in sources:
             if name not in (*DATA_SETS, FOLDER):
-                raise ValueError(f"choose among {', '.join((SYNTHETIC, *DATA_SETS, FOLDER))}; received {name}")
+                raise ValueError(f"choose among {', '.join((SYNTHETIC, *DATA_SETS, FOLDER))}")
         return dict(sorted(sources.items()))
 
     @field_validator("held_out")
@@ -51,8 +51,7 @@ class DataSettings(Settings):
         for name in held_out:
             if name not in known:
                 raise ValueError(
-                    f"choose among {', '.join(known)}; received {name} (in site folders, the column `split` of "
-                    f"labels.csv holds studies out)"
+                    f"choose among {', '.join(known)} (in site folders, the column `split` of labels.csv does it)"
                 )
         return dict(sorted(held_out.items()))
 

@@ -26,6 +26,7 @@ MASK_BITS: Final = np.array([0, *(1 | 1 << bit for bit in range(1, len(CLASSES))
 
 _COVERAGE_MM = 117.0  # from the skull base to the convexity; a stack of few slices is spread over it
 _SMALLEST_ML = 0.2  # of a bleeding in the mask; a smaller one would be a label that nobody could see
+_BONE_BLUR_HU = 95  # a clot's edge that is brighter looks like bone, and whoever draws the mask leaves it out
 _ATTEMPTS = 40
 
 
@@ -85,10 +86,12 @@ def draw_study(
     for _ in range(_ATTEMPTS):
         lesions = draw_lesions(rng) if positive else ()
         true_hu, voxel_classes = scene.render(lesions)
-        if _all_visible(lesions, voxel_classes, stack):
-            classes = np.zeros((slices, matrix, matrix), np.uint8)
-            classes[:, stack.rows, stack.columns] = voxel_classes
-            return DrawnStudy(acquire(rng, habits, stack, true_hu), classes, stack, lesions)
+        volume_hu = acquire(rng, habits, stack, true_hu)
+        classes = np.zeros((slices, matrix, matrix), np.uint8)
+        classes[:, stack.rows, stack.columns] = voxel_classes
+        classes[volume_hu > _BONE_BLUR_HU] = 0
+        if _all_visible(lesions, classes, stack):
+            return DrawnStudy(volume_hu, classes, stack, lesions)
     raise DataError(
         f"matrix: no bleeding is visible in {slices} slices of {matrix} × {matrix}; ask for more slices or pixels."
     )

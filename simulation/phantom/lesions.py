@@ -180,7 +180,7 @@ def _intraventricular(rng: np.random.Generator, volume_ml: float, hu: float) -> 
         side=draw_side(rng),
         both=rng.random() < 0.6 or volume_ml > 8,
         level_mm=min(-54 + 11 * volume_ml**0.55, 5.0),
-        hu=min(max(hu - 4, 40.0), 75.0),
+        hu=min(max(hu - 9, 38.0), 60.0),  # diluted by the fluid
     )
 
 

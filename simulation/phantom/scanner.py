@@ -41,7 +41,7 @@ class ScannerHabits:
     slice_step_mm: float
     tilt_degrees: float  # of the gantry; positive lifts the front of the slice
     field_of_view_mm: float
-    noise_hu: tuple[float, float]  # lowest and highest standard deviation
+    noise_hu: tuple[float, float]  # lowest and highest standard deviation where the head is widest
     noise_cutoff_per_mm: float
     blur_mm: float
     cupping_hu: float
@@ -151,7 +151,7 @@ def acquire(
     volume[:, stack.rows, stack.columns] = seen
     head = volume > -500
     filled = np.minimum(head.mean(axis=(1, 2), dtype=np.float32) * (1 / 0.45), 1)  # larger heads let less light through
-    sigma_hu = rng.uniform(*habits.noise_hu) * (0.75 + 0.6 * filled)
+    sigma_hu = rng.uniform(*habits.noise_hu) * (0.55 + 0.45 * filled)
     across, up = stack.plane_mm(slice(None), slice(None))
     out2 = across**2 + up**2
     volume += head * (habits.cupping_hu * (0.5 - out2 * (1 / 90**2)))
