@@ -49,6 +49,21 @@ _TOP: Final = """
 """
 
 _FIGURES: Final = """
+{% set dealt %}
+{% if partition %}
+<figure class="card">
+<h2>Who was dealt what</h2>
+{{ partition }}
+<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Studies with labels:
+{% for name, share in metrics.partition.items() %}
+{{ name }}
+{%- if share.tests %} ({{ share.tests }} only){% endif %}:
+{% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} {{ kind }}{% endfor %}
+{{- "." if loop.last else ";" }}
+{% endfor %}</figcaption>
+</figure>
+{% endif %}
+{% endset %}
 <div class="stack">
 {% if forest %}
 <figure class="card">
@@ -65,19 +80,7 @@ patients.</figcaption>
 <figcaption>Evaluated by every hospital on its validation patients after each round.</figcaption>
 </figure>
 {% endif %}
-{% if partition %}
-<figure class="card">
-<h2>Who was dealt what</h2>
-{{ partition }}
-<figcaption>Studies, by kind of hemorrhage; one with several kinds counts in each. Studies with labels:
-{% for name, share in metrics.partition.items() %}
-{{ name }}
-{%- if share.tests %} ({{ share.tests }} only){% endif %}:
-{% for kind, count in share.labels.items() %}{{ ", " if not loop.first }}{{ count | thousands }} {{ kind }}{% endfor %}
-{{- "." if loop.last else ";" }}
-{% endfor %}</figcaption>
-</figure>
-{% endif %}
+{% if tests %}{{ dealt }}{% endif %}
 </div><div class="stack">
 {% if roc %}
 <figure class="card">
@@ -148,6 +151,8 @@ chosen for blood.</span></caption>
 <p class="note">
 {%- for set in tests[1:] %}{{ "; " if not loop.first }}{{ set.name }}: {{ set.hospitals | join(", ") }}{% endfor %}.</p>
 </section>
+{% else %}
+{{ dealt }}
 {% endif %}
 </div>
 <section class="card wide">

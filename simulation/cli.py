@@ -68,7 +68,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
-    from simulation.settings import held_out_of, read_config, simulation_settings, sources_of, with_flags
+    from simulation.settings import (
+        held_out_of,
+        read_config,
+        refuse_idle_flags,
+        simulation_settings,
+        sources_of,
+        with_flags,
+    )
 
     flags = {
         "data.sources": sources_of(dataset or (), data),
@@ -88,6 +95,7 @@ def run(
         "seed": seed,
     }
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
+    refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
     from simulation.engine import default_workers

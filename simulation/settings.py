@@ -113,6 +113,16 @@ def held_out_of(data_sets: Sequence[str]) -> dict[str, str] | None:
     return named or None
 
 
+def refuse_idle_flags(data: DataSettings, flags: Mapping[str, object]) -> None:
+    """Raises SettingsError where a flag of some partitions was given and this one does not heed it."""
+    heeding = {"--alpha": ("dirichlet", "quantity"), "--min-studies": DEALINGS}
+    for flag, value in flags.items():
+        if value is not None and data.partition not in heeding[flag]:
+            raise SettingsError(
+                f"{flag}: goes with --partition {' or '.join(heeding[flag])}; leave it out, or add one."
+            )
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """A settings file as a mapping; raises SettingsError, naming the file, where it is none."""
     try:

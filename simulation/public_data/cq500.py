@@ -146,8 +146,13 @@ def _site_name(batch: str) -> str:
 
 def _scan_folders(data: Path) -> dict[str, Path]:
     """By the name that a scan has in the tables."""
-    named = ((_SCAN_FOLDER.match(path.name), path) for path in sorted(data.iterdir()) if path.is_dir())
-    return {f"CQ500-CT-{int(match[1])}": path for match, path in named if match}
+    folders: dict[str, Path] = {}
+    for path in sorted(data.iterdir()):
+        match = _SCAN_FOLDER.match(path.name) if path.is_dir() else None
+        if match and folders.setdefault(f"CQ500-CT-{int(match[1])}", path) != path:
+            first = folders[f"CQ500-CT-{int(match[1])}"]
+            raise DataError(f"{path}: holds the same scan as {first.name}; keep one of the two folders.")
+    return folders
 
 
 def _row(data: Path, record: Record, scan: Path) -> dict[str, object]:

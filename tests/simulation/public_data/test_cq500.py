@@ -96,6 +96,12 @@ def test_batches_are_test_sets_for_others(data: Path, tmp_path: Path) -> None:
     assert metrics["baselines"]["central"]["held_out"].keys() == metrics["held_out"].keys()
 
 
+def test_two_folders_of_one_scan(data: Path, tmp_path: Path) -> None:
+    write_scan(data / "CQ500CT2 CQ500CT2", 2)
+    with pytest.raises(DataError, match="holds the same scan as CQ500-CT-2"):
+        sites(data, tmp_path / "sites", lambda *_: None)
+
+
 def test_half_a_download_and_other_folders(data: Path, tmp_path: Path) -> None:
     write_scan(data / "CQ500-CT-7", 3)
     with pytest.raises(DataError, match=r"reads\.csv has no row CQ500-CT-7"):
