@@ -143,7 +143,12 @@ def datasets(as_json: AsJson = False) -> None:
         print(f"{known.name}  {known.title}, labels of each {known.labels}\n")
         for name in ("download", "source", "licence", "size"):
             print(f"  {name:<9} {getattr(known, name)}")
-        print(f"  run       bloodnet-simulate run --dataset {known.name} --data DIR\n")
+        print(f"  run       bloodnet-simulate run --dataset {known.name} --data DIR")
+        if known.held_out:
+            print(
+                f"  held out  bloodnet-simulate run --held-out {known.name}=DIR: {', '.join(known.held_out.values())}"
+            )
+        print()
     print("None of them is fetched for you: the licences are between you and who gives the data out.")
 
 
