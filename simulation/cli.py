@@ -145,9 +145,8 @@ def datasets(as_json: AsJson = False) -> None:
             print(f"  {name:<9} {getattr(known, name)}")
         print(f"  run       bloodnet-simulate run --dataset {known.name} --data DIR")
         if known.held_out:
-            print(
-                f"  held out  bloodnet-simulate run --held-out {known.name}=DIR: {', '.join(known.held_out.values())}"
-            )
+            sets = " and ".join(known.held_out.values())
+            print(f"  held out  bloodnet-simulate run --held-out {known.name}=DIR, as {sets}")
         print()
     print("None of them is fetched for you: the licences are between you and who gives the data out.")
 

@@ -39,7 +39,8 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
     """The hospitals of a run, their table written to `out`; raises DataError for what cannot be, or what leaks."""
     data, grid = settings.data, settings.run.model.preprocessing
     maker = _Maker(out.parent, settings.run.seed, workers, console)
-    found, aside = _found(data, maker), _held_out(data, maker)
+    found = _found(data, maker)
+    aside = _held_out(data, maker, len(found))
     if data.partition == NATURAL:
         _require_as_many(data, found, "the data")
         stay, sources = as_found(_readable(found, grid, console)), [read_site(folder) for folder in aside]
@@ -128,13 +129,15 @@ def _found(data: DataSettings, maker: _Maker) -> list[Path]:
     return folders
 
 
-def _held_out(data: DataSettings, maker: _Maker) -> dict[Path, Split]:
-    """Site folders on which nobody trains, each a test set or a part of one."""
+def _held_out(data: DataSettings, maker: _Maker, found: int) -> dict[Path, Split]:
+    """Site folders on which nobody trains, each a test set or a part of one.
+
+    Synthetic ones are numbered after those `found`, which may be synthetic too, so that no name is theirs.
+    """
     folders: dict[Path, Split] = {}
     for name, at in data.held_out.items():
         if name == SYNTHETIC:
-            following = (data.sites or _SYNTHETIC_SITES) + 1
-            for number, (split, prevalence) in enumerate(_PREVALENCE.items(), start=following):
+            for number, (split, prevalence) in enumerate(_PREVALENCE.items(), start=found + 1):
                 folders |= dict.fromkeys(maker.of_phantoms(data, 1, first=number, prevalence=prevalence), split)
         else:
             sets = DATA_SETS[name].held_out
