@@ -1,13 +1,16 @@
 """A federation on this machine: hospitals, the run, and the central run to compare with."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
+from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import write_whole
+from client.site_settings import read_site
 from server.app import OUT
 from server.app import app as server_app
 from server.report import render_report
@@ -29,14 +32,25 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     console.print(shares_table(placed))
     run = _named(settings, placed)
     run_local(run, sites, out, workers)
-    placed = as_used(placed, sites, run.model.preprocessing)
+    took_part = _admitted(sites, out)
+    placed = as_used(placed, took_part, run.model.preprocessing)
     write_table(out / TABLE, placed)
     _describe(placed, out)
-    trainers = len({at.site for at in placed if at.split == "train"})
+    trainers = sum(site["counts"]["train-studies"] > 0 for site in read_metrics(out)["sites"].values())
     if settings.data.central and trainers > 1:
         console.print("[dim]central training on the same patients, to compare[/]")
-        run_central(run, sites, trainers, out, workers)
+        run_central(run, took_part, trainers, out, workers)
     return read_metrics(out)
+
+
+def _admitted(folders: Sequence[Path], out: Path) -> list[Path]:
+    """Those of `folders` whose site answered the roll call: the others' data is unknown, and in no figure."""
+    admitted, names = [], read_metrics(out)["sites"]
+    for folder in folders:
+        with suppress(BloodNetError):
+            if read_site(folder).settings.name in names:
+                admitted.append(folder)
+    return admitted
 
 
 def _named(settings: SimulationSettings, placed: Sequence[PlacedStudy]) -> RunSettings:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sized
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -57,15 +56,12 @@ def hospitals(settings: SimulationSettings, out: Path, workers: int, console: Co
 
 
 def as_used(placed: Iterable[PlacedStudy], folders: Iterable[Path], grid: PreprocessingSettings) -> list[PlacedStudy]:
-    """What the sites made of it: studies with unusable pixels are out, the others in the splits that they are in.
+    """What the prepared sites made of it: studies with unusable pixels are out, the others in the splits they are in.
 
-    Of a site that could not be prepared nothing is known; its studies stay as they were placed.
+    The studies of other sites stay as they were placed: nothing is known of them.
     """
-    splits: dict[str, dict[str, Split]] = {}
-    for folder in folders:
-        with suppress(BloodNetError):
-            data = prepare(load_site(folder), grid)
-            splits[data.site.settings.name] = data.splits()
+    prepared = [prepare(load_site(folder), grid) for folder in folders]
+    splits = {data.site.settings.name: data.splits() for data in prepared}
     return [
         replace(at, split=used[key]) if used else at
         for at in placed
@@ -148,15 +144,18 @@ def _held_out(data: DataSettings, maker: _Maker, found: int) -> dict[Path, Split
 def _dealt(
     data: DataSettings, seed: int, studies: list[CataloguedStudy], found: int, aside: Mapping[Path, Split]
 ) -> list[PlacedStudy]:
-    if data.partition not in DEALINGS:
+    """As the partition says; held-out studies of which a table says nothing are held out all the same."""
+    names = {folder.name for folder in aside}
+    if data.partition in DEALINGS:
+        free = [study for study in studies if study.source not in names]
+        how = cast(Dealing, data.partition)
+        placed = place(free, data.sites or found, how, seed, data.alpha, data.min_studies)
+    else:
         placed = read_table(Path(data.partition), studies)
         _require_as_many(data, {at.site for at in placed if at.split not in HELD_OUT}, data.partition)
-        return placed
-    names = {folder.name for folder in aside}
-    free = [study for study in studies if study.source not in names]
-    tests = [study for study in studies if study.source in names]
-    how = cast(Dealing, data.partition)
-    return [*place(free, data.sites or found, how, seed, data.alpha, data.min_studies), *held_out(tests, aside)]
+    known = {at.study.uid for at in placed}
+    tests = [study for study in studies if study.source in names and study.uid not in known]
+    return [*placed, *held_out(tests, aside)]
 
 
 def _studies(sources: list[Site], grid: PreprocessingSettings, console: Console) -> list[CataloguedStudy]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import Settings, validated
@@ -46,13 +46,15 @@ class DataSettings(Settings):
 
     @field_validator("held_out")
     @classmethod
-    def _known_test_sets(cls, held_out: dict[str, str]) -> dict[str, str]:
+    def _known_test_sets(cls, held_out: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         known = (SYNTHETIC, *(name for name, data_set in DATA_SETS.items() if data_set.held_out))
         for name in held_out:
             if name not in known:
                 raise ValueError(
                     f"choose among {', '.join(known)} (in site folders, the column `split` of labels.csv does it)"
                 )
+            if name in info.data.get("sources", {}):
+                raise ValueError(f"{name} is trained on (--dataset) and cannot be held out too; give it once")
         return dict(sorted(held_out.items()))
 
     @field_validator("partition")

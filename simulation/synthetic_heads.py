@@ -22,16 +22,17 @@ _WINDOW_HU: Final = (0, 80)
 
 REAL_PERCENTILES_HU: Final = (27, 35, 47, 56, 64, 75, 83)
 """Of acute blood on public head CT, inside eroded masks, at `PERCENTILES`."""
-REAL_MEDIANS_HU: Final = {
+REAL_HU: Final = {
     "epidural": "49 to 68",
     "intraparenchymal": "44 to 63",
     "intraventricular": "40 to 51",
     "subarachnoid": "40 to 60",
     "subdural": "51 to 66",
 }
+"""Range of the studies' medians; of subarachnoid blood, its usual density."""
 REAL_VOLUME: Final = "6.3 (1.7 to 15)"
-REAL_NOISE_HU: Final = "2.3 to 5.2"
-"""Robust standard deviation in the brain at slices of 5 mm; thin ones have up to 6.3."""
+REAL_NOISE_HU: Final = "2.3 to 5.2 at 5 mm"
+"""Robust standard deviation in the brain, by another estimator than ours; slices of 0.625 mm have up to 6.3."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,13 @@ def compare(found: Sequence[tuple[int, Appearance]]) -> list[Line]:
     for name in SUBTYPES:
         medians = [np.median(each.blood_hu[name]) for each in seen if len(each.blood_hu.get(name, ()))]
         told = "{:.0f} to {:.0f}".format(*np.percentile(medians, (10, 90))) if medians else "none drawn"
-        lines.append(Line(f"{name}, median HU", REAL_MEDIANS_HU[name], told))
+        lines.append(Line(f"{name}, median HU", REAL_HU[name], told))
     low, middle, high = np.percentile([each.volume_ml for each in seen], (25, 50, 75))
     lines.append(Line("blood, ml, median (quartiles)", REAL_VOLUME, f"{middle:.1f} ({low:.1f} to {high:.1f})"))
     for number, habits in enumerate(SCANNERS):
         noise = [each.noise_hu for scanner, each in found if scanner == number]
         told = f"{np.nanmin(noise):.1f} to {np.nanmax(noise):.1f}" if noise else "none drawn"
-        lines.append(Line(f"noise in brain, HU, {habits.thickness_mm:g} mm slices", REAL_NOISE_HU, told))
+        lines.append(Line(f"noise in brain, HU, {habits.model}, {habits.thickness_mm:g} mm", REAL_NOISE_HU, told))
     return lines
 
 

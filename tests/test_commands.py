@@ -69,6 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("run", "--partition", "iid", "--alpha", "0.3"), "--alpha: goes with --partition dirichlet or quantity"),
         (("run", "--min-studies", "3"), "--min-studies: goes with --partition iid or dirichlet"),
         (("run", "--held-out", "rsna2019=."), "data.held_out: choose among synthetic, cq500"),
+        (("run", "--dataset", "cq500=.", "--held-out", "cq500=."), "cq500 is trained on"),
         (("run", "--held-out", "cq500"), "as in --held-out cq500=DIR"),
         (("run", "--dataset", "folder", "--data", "nowhere"), "neither a site folder nor a folder of such"),
         (("run", "--out", "/dev/null/run"), "/dev/null/run: cannot be made in /dev/null"),

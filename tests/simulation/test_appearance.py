@@ -49,6 +49,8 @@ def test_table_and_picture(tmp_path: Path) -> None:
     lines, shown = examine(6, 0, told.append)
     assert told == [1, 2, 3, 4, 5, 6]
     assert len(lines) == len(PERCENTILES) + len(SUBTYPES) + 1 + len(SCANNERS)
+    documented = (Path(__file__).parents[2] / "docs" / "synthetic-heads.md").read_text()
+    assert all(f"| {line.what} | {line.real} |" in documented for line in lines)
     again, _ = examine(6, 0, told.append)
     assert lines == again
     picture = np.asarray(Image.open(draw_picture(shown, 0, tmp_path / "new")).convert("RGB")).astype(int)

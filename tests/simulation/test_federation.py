@@ -79,7 +79,14 @@ def test_synthetic_test_sets_are_drawn_apart_and_repeated_from_the_table(hospita
     }
     again = held_out("b", partition=str(tmp_path / "a" / "partition.csv"))
     assert again["held_out"] == metrics["held_out"]
-    assert (tmp_path / "b" / "partition.csv").read_bytes() == (tmp_path / "a" / "partition.csv").read_bytes()
+    table = (tmp_path / "a" / "partition.csv").read_text()
+    assert (tmp_path / "b" / "partition.csv").read_text() == table
+    trainers = "".join(
+        line for line in table.splitlines(keepends=True) if not line.startswith(("hospital-3", "hospital-4"))
+    )
+    (tmp_path / "trainers.csv").write_text(trainers)
+    held_out("c", partition=str(tmp_path / "trainers.csv"))
+    assert (tmp_path / "c" / "partition.csv").read_text() == table
 
 
 @pytest.mark.slow
@@ -178,10 +185,13 @@ def test_one_hospitals_trouble_is_not_the_runs(hospitals: Path, tmp_path: Path) 
     for site in find_sites(hospitals):
         (broken.parent / site.name).symlink_to(site)
     (broken / "site.yaml").write_text("name: hospital-0\ndicom: [secret-folder]\n")
-    metrics = run(broken.parent, tmp_path / "run", rounds=1)
+    metrics = run(broken.parent, tmp_path / "run", rounds=1, data={"central": True})
     assert list(metrics["sites"]) == ["hospital-1", "hospital-2", "hospital-3"]
     assert set(metrics["not_admitted"].values()) == {"bad-data"}
-    written = "".join(path.read_text() for path in (tmp_path / "run").iterdir() if path.suffix != ".safetensors")
+    tested = [metrics["test"], metrics["baselines"]["central"]["test"]]
+    assert tested[0]["pooled"]["any"]["studies"] == tested[1]["pooled"]["any"]["studies"] > 0
+    files = [path for path in (tmp_path / "run").iterdir() if path.is_file() and path.suffix != ".safetensors"]
+    written = "".join(path.read_text() for path in files)
     assert "secret-folder" not in written
 
 
