@@ -178,6 +178,24 @@ def test_the_deal_depends_on_its_seed_alone(hospitals: Path, tmp_path: Path) -> 
     assert tables[0] == tables[1] != tables[2]
 
 
+def test_a_study_at_two_sites_ends_the_run_before_it_begins(hospitals: Path, tmp_path: Path) -> None:
+    for name in ("hospital-1", "twin"):
+        shutil.copytree(hospitals / "hospital-1", tmp_path / "sites" / name)
+    settings = tmp_path / "sites" / "twin" / "site.yaml"
+    settings.write_text(settings.read_text().replace("name: hospital-1", "name: twin"))
+    with pytest.raises(DataError, match=r"study [0-9.]+ is at hospital-1 \(\w+\) and twin"):
+        run(tmp_path / "sites", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_study_that_is_trained_on_is_not_held_out(tmp_path: Path) -> None:
+    drawn = PhantomSettings(hospitals=1, studies=12, slices=8, matrix=64, first=2, prevalence=0.16)
+    write_federation(tmp_path / "sites", drawn, 1, lambda: None)  # the very heads that will be drawn to be held out
+    data = {"studies": 12, "slices": 8, "matrix": 64, "held_out": {"synthetic": ""}}
+    with pytest.raises(DataError, match=r"is at hospital-2 \(\w+\) and hospital-2 \(test-random\)"):
+        run(tmp_path / "sites", tmp_path / "run", data=data)
+
+
 @pytest.mark.slow
 def test_one_hospitals_trouble_is_not_the_runs(hospitals: Path, tmp_path: Path) -> None:
     broken = tmp_path / "hospitals" / "hospital-0"

@@ -85,6 +85,7 @@ def test_batches_are_test_sets_for_others(data: Path, tmp_path: Path) -> None:
     held = {"sources": {"folder": str(tmp_path / "phantom")}, "held_out": {"cq500": str(data)}}
     raw = {"rounds": 1, "local_epochs": 1, "data": {**held, "partition": "iid", "sites": 2}}
     metrics = simulate(simulation_settings(raw), tmp_path / "runs" / "a", 2, Console(quiet=True))
+    assert metrics["run"]["data"] == "synthetic", "some of the heads are drawn"
     assert list(metrics["sites"]) == ["cq500-b1", "cq500-b2", "site-1", "site-2"]
     assert set(metrics["rounds"][0]["sites"]) == {"site-1", "site-2"}
     shown = {name: evaluation["pooled"]["any"]["studies"] for name, evaluation in metrics["held_out"].items()}
