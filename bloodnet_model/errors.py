@@ -45,6 +45,12 @@ class WeightsError(BloodNetError):
     code = "bad-weights"
 
 
+class TrainingDiverged(BloodNetError):
+    """A loss became NaN or infinite; the round's weights are thrown away."""
+
+    code = "diverged"
+
+
 class RoundError(BloodNetError):
     """A round cannot go on: too few sites answered with something usable."""
 

@@ -7,8 +7,9 @@ not public: encoder, losses and the exact form of the link are this project's ow
              │            └── quarter-resolution ──► pooled under the seen mask ──► slice logits ──► study head
              └── deepest features, averaged ─────────────┘
 
-Encoder names (`conv1`, `bn1`, `layer1.0.conv1`, …, `downsample.0`) are those of the common ResNet state dicts.
-Norms are GroupNorm, so nothing like running statistics has to be averaged across scanners.
+Encoder names (`conv1`, `bn1`, `layer1.0.conv1`, …, `downsample.0`) are those of the common ResNet state dicts, so
+that pretrained weights can start it (`bloodnet_model.pretrained`). Norms are GroupNorm, so nothing like running
+statistics has to be averaged across scanners; BatchNorm is there for FedBN, which keeps them at the site.
 """
 
 import math
@@ -18,32 +19,58 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.settings import Link, ModelSettings, NetworkSettings
+from bloodnet_model.settings import Link, ModelSettings, NetworkSettings, Norm
 
 CLASS_COUNT = len(CLASSES)
 _STATISTICS = 5
 _UNIFORM_LOGIT = -3.0  # a constant, nearly empty mask: what `independent` sees in place of the prediction
+_TRUE_LOGIT = 4.0  # how certain the true mask looks to `oracle`
 _RARE_BIAS = -2.0  # few pixels hold blood; starting near their prior shortens the plateau of empty masks
 
 
 class SliceOutput(NamedTuple):
     """What the network says of a batch of slices."""
 
-    mask_logits: Tensor  # (slices, 6, rows / 2, columns / 2)
+    mask_logits: Tensor  # (slices, 1 or 6, rows / 2, columns / 2); the first is blood of any kind
     slice_logits: Tensor  # (slices, 6)
     features: Tensor  # (slices, hidden), input of the study head
 
 
-def seen_by_classifier(mask_logits: Tensor, link: Link) -> Tensor:
-    """The mask logits that the classifier gets to see: the whole difference between the arms of the ablation."""
+def seen_by_classifier(
+    link: Link, mask_logits: Tensor, attention_logits: Tensor, true_masks: Tensor | None = None
+) -> Tensor:
+    """The map of logits that the classifier gets to see: the whole difference between the arms of the ablation.
+
+    All three are (slices, mask channels, rows, columns). `attention_logits` come from a second head that no mask
+    teaches. `shuffled` gives each slice the mask of one half a batch away, in training that of another study.
+    """
     match link:
         case "dependent":
             return mask_logits
         case "detached":
             return mask_logits.detach()
-        case "independent":
+        case "independent" | "single":
             return torch.full_like(mask_logits, _UNIFORM_LOGIT)
+        case "attention":
+            return attention_logits
+        case "shuffled":
+            return mask_logits.roll(len(mask_logits) // 2, 0)
+        case "oracle":
+            return _certain(true_masks)
+
+
+def learns_masks(link: Link) -> bool:
+    """Whether masks teach the network at all; `single` is the same network with the segmentation loss off."""
+    return link != "single"
+
+
+def shown_to_oracle(network: "BloodNet", masks: Tensor, known: Tensor) -> Tensor | None:
+    """What `forward` wants as `true_masks`: None for every link but `oracle`, and 0.5 where nobody drew a mask."""
+    if network.link != "oracle":
+        return None
+    return torch.where(known.bool()[:, None, None, None], masks, 0.5)[:, : network.mask_channels]
 
 
 class BloodNet(nn.Module):
@@ -53,34 +80,40 @@ class BloodNet(nn.Module):
         super().__init__()
         s = settings
         self.link: Link = s.link
+        self.mask_channels = s.mask_channels
         channels = windows * (2 * s.neighbours + 1)
+        norm = _Norms(s.norm, s.norm_from)
         self.conv1 = nn.Conv2d(channels, s.widths[0], s.stem_kernel, 2, s.stem_kernel // 2, bias=False)
-        self.bn1 = _norm(s.widths[0], s.norm_from)
+        self.bn1 = norm(s.widths[0])
         self.stem_pool = s.stem_pool
         self.stages = [f"layer{i + 1}" for i in range(len(s.widths))]
         for i, name in enumerate(self.stages):
             before = s.widths[max(0, i - 1)]
-            self.add_module(name, _stage(before, s.widths[i], s.blocks[i], stride=1 if i == 0 else 2, norm=s.norm_from))
+            self.add_module(name, _stage(before, s.widths[i], s.blocks[i], 1 if i == 0 else 2, norm))
         skips = [*([s.widths[0]] if s.stem_pool else []), *s.widths[:-1]]
         self.decoder = nn.ModuleList()
         below = s.widths[-1]
         for skip, width in zip(reversed(skips), s.decoder_widths, strict=True):
-            self.decoder.append(Block(below + skip, width, 1, s.norm_from))
+            self.decoder.append(Block(below + skip, width, 1, norm))
             below = width
-        self.mask_head = nn.Conv2d(below, CLASS_COUNT, 1)
-        seen = s.widths[-1] + s.decoder_widths[-2] + _STATISTICS * CLASS_COUNT
+        self.mask_head = nn.Conv2d(below, s.mask_channels, 1)
+        seen = s.widths[-1] + s.decoder_widths[-2] + _STATISTICS * s.mask_channels
         self.describe = nn.Linear(seen, s.hidden)
         self.classify = nn.Linear(s.hidden, CLASS_COUNT)
         self.study_head: nn.Module = _STUDY_HEADS[s.study_head](s.hidden)
-        nn.init.constant_(self.mask_head.bias, _RARE_BIAS)  # type: ignore[arg-type]
+        self.attention_head = nn.Conv2d(below, s.mask_channels, 1)  # in every arm, so that all have as many parameters
+        for head in (self.mask_head, self.attention_head):
+            nn.init.constant_(head.bias, _RARE_BIAS)  # type: ignore[arg-type]
         nn.init.constant_(self.classify.bias, -1.0)
 
-    def forward(self, slices: Tensor) -> SliceOutput:
+    def forward(self, slices: Tensor, true_masks: Tensor | None = None) -> SliceOutput:
+        """`true_masks` (slices, mask channels, rows / 2, columns / 2) in {0, 1} are for the link `oracle` alone."""
         levels = self._encode(slices)
         up = self._decode(levels)
         mask_logits = self.mask_head(up[-1]).float()
         with torch.autocast(slices.device.type, enabled=False):  # sums over many pixels: float32
-            seen = seen_by_classifier(mask_logits, self.link)
+            attention_logits = self.attention_head(up[-1].float())
+            seen = seen_by_classifier(self.link, mask_logits, attention_logits, true_masks)
             quarter = up[-2].float()
             parts = [levels[-1].float().mean((2, 3)), _pooled_under(seen[:, :1], quarter), mask_statistics(seen)]
             features = F.relu(self.describe(torch.cat(parts, 1)))
@@ -116,17 +149,17 @@ class BloodNet(nn.Module):
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385), shrinking its shortcut by averaging."""
 
-    def __init__(self, before: int, width: int, stride: int, norm_from: int) -> None:
+    def __init__(self, before: int, width: int, stride: int, norm: "_Norms") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
-        self.bn1 = _norm(width, norm_from)
+        self.bn1 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn2 = _norm(width, norm_from)
+        self.bn2 = norm(width)
         self.stride = stride
         self.downsample: nn.Module = nn.Identity()
         if before != width:
-            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, bias=False), _norm(width, norm_from))
-        if width < norm_from:  # without a norm, a full-size residual makes the first steps diverge
+            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, bias=False), norm(width))
+        if isinstance(self.bn2, nn.Identity):  # without a norm, a full-size residual makes the first steps diverge
             with torch.no_grad():
                 self.conv2.weight.mul_(0.25)
 
@@ -167,7 +200,7 @@ _STUDY_HEADS = {"log-sum-exp": LogSumExpHead, "gru-attention": GruAttentionHead}
 
 
 def mask_statistics(mask_logits: Tensor) -> Tensor:
-    """(slices, 6, rows, columns) to (slices, 30): by class the largest, top 1 %, mean, log-mean-exp, log soft area.
+    """(slices, n, rows, columns) to (slices, 5 n): by class the largest, top 1 %, mean, log-mean-exp, log soft area.
 
     The soft area is what a small but certain lesion changes most; the means are what a large, faint one does.
     """
@@ -199,11 +232,24 @@ def _pooled_under(mask_logit: Tensor, features: Tensor) -> Tensor:
     return pooled
 
 
-def _stage(before: int, width: int, blocks: int, stride: int, norm: int) -> nn.Sequential:
+def _certain(true_masks: Tensor | None) -> Tensor:
+    if true_masks is None:
+        raise DataError("The link `oracle` sees the true masks and can only be used where there are some.")
+    return (2 * true_masks - 1) * _TRUE_LOGIT
+
+
+def _stage(before: int, width: int, blocks: int, stride: int, norm: "_Norms") -> nn.Sequential:
     first = Block(before, width, stride, norm)
     return nn.Sequential(first, *(Block(width, width, 1, norm) for _ in range(blocks - 1)))
 
 
-def _norm(channels: int, norm_from: int) -> nn.Module:
-    """GroupNorm where it pays: it takes half of a CPU step at high resolution, where channels are few."""
-    return nn.GroupNorm(8, channels) if channels >= norm_from else nn.Identity()
+class _Norms(NamedTuple):
+    """Norm layers where they pay: they take half of a CPU step at high resolution, where channels are few."""
+
+    kind: Norm
+    least_channels: int
+
+    def __call__(self, channels: int) -> nn.Module:
+        if channels < self.least_channels:
+            return nn.Identity()
+        return nn.GroupNorm(8, channels) if self.kind == "group" else nn.BatchNorm2d(channels)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bloodnet_model.batches import slice_stack, unpack_mask
 from bloodnet_model.device import autocast
-from bloodnet_model.network import BloodNet
+from bloodnet_model.network import BloodNet, shown_to_oracle
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.study import Study
 
@@ -33,7 +33,8 @@ def predict_study(network: BloodNet, study: Study, settings: ModelSettings) -> P
     for start in range(0, study.slices, _SLICES_AT_ONCE):
         chosen = np.arange(start, min(start + _SLICES_AT_ONCE, study.slices))
         with autocast(device):
-            outputs.append(network(slice_stack(study, chosen, settings.network.neighbours).to(device)))
+            masks = shown_to_oracle(network, *_drawn(study, chosen, device))
+            outputs.append(network(slice_stack(study, chosen, settings.network.neighbours).to(device), masks))
     features = torch.cat([output.features for output in outputs])
     slice_logits = torch.cat([output.slice_logits for output in outputs])
     study_logits = network.study_logits(features[None], slice_logits[None])[0]
@@ -43,6 +44,11 @@ def predict_study(network: BloodNet, study: Study, settings: ModelSettings) -> P
         torch.sigmoid(slice_logits.double()).cpu().numpy(),
         mask.cpu().numpy(),
     )
+
+
+def _drawn(study: Study, chosen: NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    known = torch.from_numpy(np.array(study.mask_known[chosen]))
+    return unpack_mask(study.mask_bits[chosen]).to(device), known.to(device)
 
 
 def dice(predicted: NDArray[np.bool_], study: Study) -> float | None:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bloodnet_model.errors import SettingsError
 
-Link = Literal["dependent", "detached", "independent"]
-Preset = Literal["tiny", "base"]
+Link = Literal["dependent", "detached", "independent", "attention", "shuffled", "single", "oracle"]
+Norm = Literal["group", "batch"]
+Preset = Literal["tiny", "small", "base"]
 
 
 class Settings(BaseModel):
@@ -47,7 +48,9 @@ class NetworkSettings(Settings):
     blocks: tuple[int, ...]
     decoder_widths: tuple[int, ...] = Field(description="from the deepest level up to half resolution")
     hidden: int = Field(gt=0)
-    norm_from: int = Field(description="GroupNorm where a layer has at least this many channels")
+    norm: Norm = Field("group", description="batch keeps running statistics, which FedBN leaves at the site")
+    norm_from: int = Field(description="a norm where a layer has at least this many channels")
+    mask_channels: Literal[1, 6] = Field(6, description="blood of any kind alone, or with the five subtypes")
     study_head: Literal["log-sum-exp", "gru-attention"]
 
     @model_validator(mode="after")
@@ -105,6 +108,30 @@ PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
             "studies_per_step": 2,
             "slices_per_study": 6,
             "positive_slices_per_study": 3,
+        },
+    },
+    "small": {
+        "preprocessing": {
+            "spacing_mm": 1.2,
+            "rows": 192,
+            "columns": 160,
+            "windows_hu": ((0, 80), (-20, 180), (-800, 2000)),
+        },
+        "network": {
+            "stem_kernel": 7,
+            "stem_pool": True,
+            "widths": (32, 64, 128, 256),
+            "blocks": (2, 2, 2, 2),
+            "decoder_widths": (128, 64, 32, 32),
+            "hidden": 128,
+            "norm_from": 64,
+            "study_head": "gru-attention",
+        },
+        "training": {
+            "learning_rate": 2e-3,
+            "studies_per_step": 2,
+            "slices_per_study": 8,
+            "positive_slices_per_study": 4,
         },
     },
     "base": {

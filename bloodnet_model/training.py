@@ -10,9 +10,9 @@ from torch import Tensor
 
 from bloodnet_model.batches import Batch, epochs_of, make_batch, steps_per_epoch
 from bloodnet_model.device import autocast
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.losses import Losses, joint_loss
-from bloodnet_model.network import BloodNet
+from bloodnet_model.network import BloodNet, learns_masks, shown_to_oracle
 from bloodnet_model.settings import ModelSettings, TrainingSettings
 from bloodnet_model.study import Study
 
@@ -53,7 +53,8 @@ def train_round(
     """Train `network` in place for `schedule.epochs` epochs and return the losses and the optimiser's state.
 
     `proximal_mu` > 0 adds FedProx's (mu/2)·|w - w_start|² (Li et al., arXiv 1812.06127), where w_start are the
-    weights that `network` came with. Raises DataError where there is no study to train on.
+    weights that `network` came with. Raises DataError where there is no study to train on, and TrainingDiverged where
+    a loss is no number: then neither weights nor moments of this round are of use, those before it are untouched.
     """
     if not studies:
         raise DataError("There is no study to train on; add labelled studies to the training split.")
@@ -71,6 +72,7 @@ def train_round(
         _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * per_round, training))
         batch = make_batch([studies[i] for i in chosen], training, settings.network.neighbours, rng)
         losses = batch_losses(network, batch, training)
+        _refuse_divergence(losses, step)
         optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         if anchors:
@@ -85,19 +87,22 @@ def train_round(
 def batch_losses(network: BloodNet, batch: Batch, settings: TrainingSettings) -> Losses:
     """Forward pass of one batch on the network's device, in bfloat16 where the device has it."""
     device = next(network.parameters()).device
+    masks, mask_known = batch.masks.to(device), batch.mask_known.to(device)
     with autocast(device):
-        output = network(batch.slices.to(device, non_blocking=True))
+        output = network(batch.slices.to(device, non_blocking=True), shown_to_oracle(network, masks, mask_known))
     studies = len(batch.study_labels)
     study_logits = network.study_logits(
         output.features.view(studies, -1, output.features.shape[-1]),
         output.slice_logits.view(studies, -1, output.slice_logits.shape[-1]),
     )
+    if not learns_masks(network.link):
+        settings = settings.model_copy(update={"mask_weight": 0.0})
     return joint_loss(
         output.mask_logits,
         output.slice_logits,
         study_logits,
-        batch.masks.to(device),
-        batch.mask_known.to(device),
+        masks,
+        mask_known,
         batch.slice_labels.to(device),
         batch.study_labels.to(device),
         settings,
@@ -131,17 +136,27 @@ def optimizer_tensors(optimizer: torch.optim.AdamW, network: BloodNet) -> Optimi
     return {
         f"{kind}.{name}": value.detach().clone(memory_format=torch.contiguous_format)
         for name, parameter in network.named_parameters()
-        for kind, value in optimizer.state[parameter].items()
+        for kind, value in optimizer.state.get(parameter, {}).items()  # none for a head that this link leaves idle
     }
 
 
 def restore_optimizer(optimizer: torch.optim.AdamW, network: BloodNet, state: OptimizerState) -> None:
     """Put back what `optimizer_tensors` returned, in the memory layout of each parameter."""
     for name, parameter in network.named_parameters():
+        if f"step.{name}" not in state:
+            continue
         moments = {
             kind: torch.empty_like(parameter).copy_(state[f"{kind}.{name}"]) for kind in ("exp_avg", "exp_avg_sq")
         }
         optimizer.state[parameter] = {"step": state[f"step.{name}"].clone(), **moments}
+
+
+def _refuse_divergence(losses: Losses, step: int) -> None:
+    if not bool(torch.isfinite(losses.total)):
+        raise TrainingDiverged(
+            f"Step {step + 1}: the loss is {losses.total.item()}; lower training.learning_rate, "
+            "and run `bloodnet-client check` if it happens at one site alone."
+        )
 
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, rate: float) -> None:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from bloodnet_model.errors import WeightsError
 from bloodnet_model.files import write_whole
@@ -18,17 +19,17 @@ _HEADER = "bloodnet"
 
 
 def flat_weights(network: BloodNet) -> NDArray[np.float32]:
-    """All parameters as one float32 vector, in the order of `network.parameters()`.
+    """All that two sites must agree on as one float32 vector: the parameters, then a BatchNorm's running statistics.
 
     One array instead of some eighty: on the wire each array costs requests of its own.
     """
-    parts = [parameter.detach().float().cpu().contiguous().flatten() for parameter in network.parameters()]
+    parts = [part.detach().float().cpu().contiguous().flatten() for part in _parts(network)]
     return np.asarray(torch.cat(parts).numpy())
 
 
 def set_flat_weights(network: BloodNet, weights: NDArray[np.float32]) -> None:
     """Put a flat vector into `network`; raises WeightsError where its length does not fit."""
-    expected = sum(parameter.numel() for parameter in network.parameters())
+    expected = sum(part.numel() for part in _parts(network))
     if weights.shape != (expected,):
         raise WeightsError(
             f"Received weights of shape {weights.shape}, but this network has ({expected},); "
@@ -36,10 +37,14 @@ def set_flat_weights(network: BloodNet, weights: NDArray[np.float32]) -> None:
         )
     position = 0
     with torch.no_grad():
-        for parameter in network.parameters():
-            part = weights[position : position + parameter.numel()]
-            parameter.copy_(torch.from_numpy(np.array(part)).view(parameter.shape))
-            position += parameter.numel()
+        for part in _parts(network):
+            received = weights[position : position + part.numel()]
+            part.copy_(torch.from_numpy(np.array(received)).view(part.shape))
+            position += part.numel()
+
+
+def _parts(network: BloodNet) -> list[Tensor]:
+    return [*network.parameters(), *(buffer for buffer in network.buffers() if buffer.is_floating_point())]
 
 
 def save_network(path: Path, network: BloodNet, settings: ModelSettings) -> None:

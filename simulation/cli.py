@@ -54,9 +54,15 @@ def run(
     proximal_mu: Annotated[float | None, typer.Option(help="FedProx's mu.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
     local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
-    preset: Annotated[str | None, typer.Option(help="tiny (2 CPU cores, seconds) or base (25 M parameters).")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
+    ] = None,
     link: Annotated[
-        str | None, typer.Option(help="What the classifier sees: dependent, detached, independent.")
+        str | None,
+        typer.Option(
+            help="What the classifier sees of the mask: dependent, detached, independent, "
+            "or a control: attention, shuffled, single, oracle."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,

@@ -62,7 +62,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("run", "--dataset", "cq500", "--data", "."), "holds no reads.csv, so it is not CQ500 as unpacked"),
         (("run", "--dataset", "rsna2019", "--data", "nowhere"), "there is no such folder"),
         (("run", "--strategy", "fedavgg"), "choose one of fedavg, fedprox"),
-        (("run", "--preset", "huge"), "choose one of tiny, base"),
+        (("run", "--preset", "huge"), "choose one of tiny, small, base"),
         (("run", "--rounds", "0"), "rounds"),
         (("run", "--partition", "iidd"), "choose one of natural, iid, dirichlet"),
         (("run", "--partition", "dirichlet", "--alpha", "0"), "data.alpha"),

@@ -1,9 +1,14 @@
+from typing import get_args
+
 import pytest
 import torch
 
-from bloodnet_model.network import BloodNet, build_network, mask_statistics, seen_by_classifier
-from bloodnet_model.settings import ModelSettings, model_settings
+from bloodnet_model.errors import DataError
+from bloodnet_model.network import BloodNet, build_network, mask_statistics, seen_by_classifier, shown_to_oracle
+from bloodnet_model.settings import Link, ModelSettings, model_settings
 from bloodnet_model.weights import flat_weights
+
+LINKS = get_args(Link)
 
 
 def parameters(network: BloodNet) -> int:
@@ -21,28 +26,62 @@ def test_base_is_the_network_of_25_million_parameters() -> None:
 
 
 def test_the_link_changes_no_parameter() -> None:
-    counts = {
-        parameters(build_network(model_settings("tiny", network={"link": link}), 0))
-        for link in ("dependent", "detached", "independent")
-    }
+    counts = {parameters(build_network(model_settings("tiny", network={"link": link}), 0)) for link in LINKS}
+    assert len(LINKS) == 7
     assert len(counts) == 1
 
 
-@pytest.mark.parametrize(("link", "flows"), [("dependent", True), ("detached", False), ("independent", False)])
-def test_classification_reaches_the_mask_head_only_through_the_link(
-    small: ModelSettings, link: str, flows: bool
-) -> None:
-    settings = model_settings("tiny", network={"link": link})
+@pytest.mark.parametrize("link", LINKS)
+def test_classification_teaches_the_head_that_its_link_names(link: str) -> None:
+    network = build_network(model_settings("tiny", network={"link": link}), 0)
+    masks = torch.zeros(4, 6, 16, 12)
+    network(torch.randn(4, 6, 32, 24), masks).slice_logits.sum().backward()
+    taught = {
+        name
+        for name, head in (("mask", network.mask_head), ("attention", network.attention_head))
+        if head.weight.grad is not None and bool(head.weight.grad.abs().sum() > 0)
+    }
+    expected = {"dependent": {"mask"}, "shuffled": {"mask"}, "attention": {"attention"}}
+    assert taught == expected.get(link, set())
+
+
+def test_what_the_classifier_sees() -> None:
+    mask, attention = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 8, 8)
+    true = torch.tensor([0.0, 0.5, 1.0]).repeat_interleave(2).view(1, 6, 1, 1).expand(2, 6, 8, 8)
+    assert seen_by_classifier("dependent", mask, attention) is mask
+    assert seen_by_classifier("detached", mask, attention).equal(mask)
+    assert seen_by_classifier("attention", mask, attention) is attention
+    assert seen_by_classifier("shuffled", mask, attention).equal(mask[[1, 0]])
+    for link in ("independent", "single"):
+        assert len(set(seen_by_classifier(link, mask, attention).flatten().tolist())) == 1
+    assert seen_by_classifier("oracle", mask, attention, true)[0, :, 0, 0].tolist() == [-4, -4, 0, 0, 4, 4]
+    with pytest.raises(DataError, match="true masks"):
+        seen_by_classifier("oracle", mask, attention)
+
+
+def test_in_training_a_shuffled_mask_is_that_of_another_study() -> None:
+    studies = torch.arange(4).repeat_interleave(6).view(-1, 1, 1, 1).float()  # four studies of six slices each
+    assert (seen_by_classifier("shuffled", studies, studies) != studies).all()
+
+
+def test_only_the_oracle_is_shown_masks_and_none_that_nobody_drew() -> None:
+    masks, known = torch.ones(2, 6, 4, 4), torch.tensor([1.0, 0.0])
+    assert shown_to_oracle(build_network(model_settings("tiny"), 0), masks, known) is None
+    shown = shown_to_oracle(build_network(model_settings("tiny", network={"link": "oracle"}), 0), masks, known)
+    assert shown is not None
+    assert shown[:, 0, 0, 0].tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("mask_channels", [1, 6])
+def test_norms_and_mask_channels(norm: str, mask_channels: int) -> None:
+    settings = model_settings("tiny", network={"norm": norm, "mask_channels": mask_channels})
     network = build_network(settings, 0)
-    network(torch.randn(2, 6, 32, 24)).slice_logits.sum().backward()
-    gradient = network.mask_head.weight.grad
-    assert (gradient is not None and bool(gradient.abs().sum() > 0)) is flows
-
-
-def test_independent_does_not_see_the_mask() -> None:
-    logits = torch.randn(2, 6, 8, 8)
-    assert len(set(seen_by_classifier(logits, "independent").flatten().tolist())) == 1
-    assert seen_by_classifier(logits, "detached").equal(logits)
+    kinds = {type(module).__name__ for module in network.modules() if "Norm" in type(module).__name__}
+    assert kinds == {{"group": "GroupNorm", "batch": "BatchNorm2d"}[norm]}
+    output = network(torch.randn(3, 6, 32, 24))
+    assert output.mask_logits.shape == (3, mask_channels, 16, 12)
+    assert output.slice_logits.shape == (3, 6)
 
 
 def test_a_slice_does_not_depend_on_its_batch(small: ModelSettings) -> None:

@@ -26,7 +26,7 @@ def test_an_impossible_value_is_shown() -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(SettingsError, match="'huge' is unknown; choose one of tiny, base"):
+    with pytest.raises(SettingsError, match="'huge' is unknown; choose one of tiny, small, base"):
         model_settings("huge")
 
 

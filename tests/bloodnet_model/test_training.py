@@ -1,16 +1,24 @@
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from bloodnet_model.batches import choose_slices, epochs_of, make_batch, slice_stack, unpack_mask
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.network import build_network
 from bloodnet_model.prediction import dice, predict_study
-from bloodnet_model.settings import ModelSettings, model_settings
+from bloodnet_model.settings import Link, ModelSettings, model_settings
 from bloodnet_model.study import Study
-from bloodnet_model.training import Schedule, TrainingResult, add_proximal_gradient, learning_rate_at, train_round
+from bloodnet_model.training import (
+    OptimizerState,
+    Schedule,
+    TrainingResult,
+    add_proximal_gradient,
+    learning_rate_at,
+    train_round,
+)
 from bloodnet_model.weights import flat_weights
 
 MakeStudy = Callable[..., Study]
@@ -141,3 +149,27 @@ def test_a_flip_takes_the_mask_with_it(small: ModelSettings, make_study: MakeStu
 def test_dice_is_unknown_without_blood(small: ModelSettings, make_study: MakeStudy) -> None:
     study = make_study(0, positive=False)
     assert dice(np.zeros((8, 16, 12), bool), study) is None
+
+
+@pytest.mark.parametrize("link", get_args(Link))
+def test_every_link_trains_round_after_round(make_study: MakeStudy, link: str) -> None:
+    grid = {"rows": 32, "columns": 24, "spacing_mm": 6.0}
+    settings = model_settings("tiny", preprocessing=grid, network={"link": link}, training={"weight_decay": 0})
+    studies = [make_study(i, positive=i % 2 == 0) for i in range(4)]
+    network = build_network(settings, 0)
+    masks_before = network.mask_head.weight.detach().clone()
+    state: OptimizerState = {}
+    for number in (1, 2):
+        rng = np.random.default_rng(number)
+        state = train_round(network, studies, settings, Schedule(number, 2, 1), rng, state).optimizer_state
+    assert float(state["step.classify.weight"]) == 4
+    assert (link == "single") == network.mask_head.weight.equal(masks_before)
+    assert 0 < predict_study(network, studies[0], settings).probabilities[0] < 1
+
+
+def test_a_loss_that_is_no_number_stops_the_round(small: ModelSettings, make_study: MakeStudy) -> None:
+    network = build_network(small, 0)
+    with torch.no_grad():
+        network.classify.bias.fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match=r"Step 1: the loss is nan; lower training\.learning_rate"):
+        train_round(network, [make_study(0)], small, ONE_ROUND, np.random.default_rng(0))

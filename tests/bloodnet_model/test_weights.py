@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bloodnet_model.errors import WeightsError
 from bloodnet_model.network import build_network
-from bloodnet_model.settings import ModelSettings
+from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.weights import flat_weights, load_network, save_network, set_flat_weights
 
 
@@ -34,3 +35,14 @@ def test_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_text("no model")
     with pytest.raises(WeightsError, match=r"x\.safetensors: is not a readable BloodNet model"):
         load_network(tmp_path / "x.safetensors")
+
+
+def test_running_statistics_travel_too() -> None:
+    settings = model_settings("tiny", network={"norm": "batch"})
+    source, target = build_network(settings, 0), build_network(settings, 1)
+    source(torch.randn(4, 6, 32, 24))
+    set_flat_weights(target, flat_weights(source))
+    for network in (source, target):
+        network.eval()
+    slices = torch.randn(2, 6, 32, 24)
+    assert source(slices).slice_logits.equal(target(slices).slice_logits)
