@@ -106,6 +106,43 @@ def index(folder: Folder, preset: Preset = "tiny", as_json: AsJson = False) -> N
     print_index(data)
 
 
+@app.command()
+def triage(
+    paths: Annotated[
+        list[Path], typer.Argument(help="A study's folder, a folder of studies, or a zip file.", show_default=False)
+    ],
+    model: Annotated[Path, typer.Option(help="model.safetensors of a run.", show_default=False)],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Score from which on a study is flagged.")] = 0.5,
+    out: Annotated[Path | None, typer.Option(help="Folder for worklist.csv, worklist.json and overlays.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the worklist as JSON; it names studies.")] = False,
+) -> None:
+    """Score unlabelled studies and rank them: what cannot be read first, then by score. Research use only."""
+    from bloodnet_model.device import best_device
+    from bloodnet_model.weights import load_network
+    from client.console import print_worklist
+    from client.triage import find_studies, ranked
+    from client.triage import triage as triaged
+    from client.worklist import lines, refuse_other, write_worklist
+
+    if out is not None:
+        refuse_other(out)
+    network, settings = load_network(model)
+    network = network.to(best_device())
+    with _progress() as on_progress:
+        found = find_studies(paths, on_progress)
+        total, done = len(found.studies) + len(found.barren), []
+        for study in triaged(found, network, settings):
+            done.append(study)
+            on_progress("scoring", len(done), total)
+    worklist = ranked(done)
+    if out is not None:
+        write_worklist(out, worklist, threshold)
+    if as_json:
+        print(json.dumps(lines(worklist, threshold)))
+    else:
+        print_worklist(worklist, threshold, found.others, out)
+
+
 def _page(path: Path) -> Path:
     """Where the page can be written, with the ledger beside it as .csv."""
     if path.suffix != ".html":

@@ -1,5 +1,6 @@
 """What the hospital's commands print."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from bloodnet_model.splits import HELD_OUT, SPLITS
 from client.dataset import SiteData
 from client.machine import Machine, size_in_words
 from client.preflight import Preflight
+from client.triage import Triaged
+from client.worklist import worklist_table
 
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {"ready": "bold green", "ready with warnings": "bold yellow", "not ready": "bold red"}
@@ -52,6 +55,20 @@ def print_index(data: SiteData) -> None:
     if not data.site.settings.members:
         facts |= {"ledger": str(data.site.ledger), "pictures": str(data.site.preview)}
     _print_facts(console, facts)
+
+
+def print_worklist(worklist: Sequence[Triaged], threshold: float, others: int, out: Path | None) -> None:
+    """The ranked table, how many are flagged at which threshold, and where the files lie."""
+    console = Console(highlight=False)
+    console.print(worklist_table(worklist, threshold))
+    scores = [study.score for study in worklist if study.score is not None]
+    flagged = sum(score >= threshold for score in scores)
+    unread = len(worklist) - len(scores)
+    console.print(f"\n{flagged} of {len(scores)} flagged at a score of {threshold:g} or more; {unread} not read")
+    if others:
+        console.print(f"{others} file{'' if others == 1 else 's'} left aside: no CT image")
+    if out is not None:
+        _print_facts(console, {"worklist": str(out / "worklist.csv"), "overlays": str(out)})
 
 
 def _print_facts(console: Console, facts: dict[str, str]) -> None:

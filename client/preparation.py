@@ -73,7 +73,7 @@ def examine(task: Task) -> Examined:
     volume = _unchanged(read_volume(surveyed.slices), task.states)
     failures = [Entry("file", str(header.path), fault.reason, str(fault)) for header, fault in volume.failures]
     lines = dict.fromkeys(surveyed.lines, ("", ""))
-    reason, detail = _objection(volume, task.minimum_slices)
+    reason, detail = objection(volume, task.minimum_slices)
     files = [Entry("file", str(header.path), reason) for header in volume.headers]
     entries = one_line_a_file((*surveyed.entries, *failures, *files))
     if reason or surveyed.labels is None:
@@ -108,7 +108,8 @@ def _unchanged(volume: Volume, states: Mapping[Path, tuple[int, int]]) -> Volume
     return replace(volume, hu=volume.hu[kept], headers=headers, failures=volume.failures + faults)
 
 
-def _objection(volume: Volume, minimum_slices: int) -> tuple[str, str]:
+def objection(volume: Volume, minimum_slices: int) -> tuple[str, str]:
+    """Reason and detail why a volume is not used; both empty for a head."""
     if len(volume.headers) < minimum_slices:
         return "too-few-readable", f"{len(volume.headers)} of at least {minimum_slices}"
     why = not_a_head(volume.hu, volume.spacing_mm)

@@ -1,0 +1,199 @@
+"""A trained network on studies nobody has labelled: each one scored, the most urgent first, none left out.
+
+Needs no site, no federation and no labels. Files are found, judged and read by the same rules as for training.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bloodnet_model.commands import OnProgress
+from bloodnet_model.errors import DataError, UnusableSlice
+from bloodnet_model.labels import CLASSES, UNKNOWN
+from bloodnet_model.network import BloodNet
+from bloodnet_model.prediction import Prediction, predict_study
+from bloodnet_model.preprocessing import prepare_volume
+from bloodnet_model.reasons import RULES
+from bloodnet_model.settings import ModelSettings, PreprocessingSettings
+from bloodnet_model.study import Study
+from client.dicom import read_headers
+from client.listing import FoundFile, found_files
+from client.preparation import objection
+from client.series_selection import select_series
+from client.series_slices import heights_mm
+from client.site_settings import SeriesRules, Site, SiteSettings
+from client.slice_header import SliceHeader
+from client.strip import strip
+from client.volume import Volume, read_volume
+
+READER_CRASHED: Final = "internal-error"
+_SHOWN_SLICES: Final = 4
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """One line of the worklist. It names the study: it is for the hospital's own eyes.
+
+    study_uid: empty for a folder in which no file belongs to a readable study
+    folder:    where most of the study's files lie
+    reason:    why there is no score, a code of `bloodnet_model.reasons`; empty where there is one
+    scores:    probability of each class
+    volume_ml: of the blood as segmented; None where the distance of the slices is unknown
+    unread:    slices of the series that could not be read and that the score leaves out
+    overlay:   slices with the highest scores, side by side, blood outlined: uint8 (rows, columns, 3)
+    """
+
+    study_uid: str
+    folder: Path
+    seconds: float
+    reason: str = ""
+    detail: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    volume_ml: float | None = None
+    slices: int = 0
+    unread: int = 0
+    overlay: NDArray[np.uint8] | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Of blood of any kind; None where the study could not be read."""
+        return self.scores.get(CLASSES[0])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies below the paths.
+
+    studies: CT headers by study
+    barren:  a fault of a file, by folder; of folders in which files are broken and none belongs to a study
+    others:  how many files are whole and no CT: reports, other modalities, notes
+    """
+
+    studies: Mapping[str, Sequence[SliceHeader]]
+    barren: Mapping[Path, UnusableSlice]
+    others: int
+
+
+def ranked(studies: Iterable[Triaged]) -> list[Triaged]:
+    """Worklist order: what could not be read first, for somebody has to look at it; then by falling score."""
+    return sorted(studies, key=lambda one: (one.score is not None, -(one.score or 0), str(one.folder), one.study_uid))
+
+
+def find_studies(paths: Sequence[Path], on_progress: OnProgress) -> Found:
+    """Read all headers below `paths`: folders or zip files. Raises DataError where there is no such thing, or no CT."""
+    files = [found for path in paths for found in _files(path)]
+    studies: defaultdict[str, list[SliceHeader]] = defaultdict(list)
+    faults: dict[Path, UnusableSlice] = {}
+    others = 0
+    for done, found in enumerate(sorted(files), start=1):
+        try:
+            for header in _headers(found):
+                studies[header.study_uid].append(header)
+        except UnusableSlice as fault:
+            if fault.reason in RULES:  # a text file beside the images is nobody's trouble
+                others += 1
+            else:
+                faults.setdefault(found.path.parent, fault)
+        on_progress("reading headers", done, len(files))
+    holding = {header.path.parent for headers in studies.values() for header in headers}
+    barren = {folder: fault for folder, fault in faults.items() if folder not in holding}
+    if not studies and not barren:
+        raise DataError(f"{paths[0]}: holds no CT image; name a study's folder, a folder of studies, or a zip file.")
+    return Found(dict(studies), barren, others)
+
+
+def triage(found: Found, network: BloodNet, settings: ModelSettings) -> Iterator[Triaged]:
+    """Score every study; one that cannot be read has its reason in place of a score."""
+    for folder, fault in sorted(found.barren.items()):
+        yield Triaged("", folder, 0.0, fault.reason, str(fault))
+    for uid, headers in sorted(found.studies.items()):
+        started = time.perf_counter()
+        try:
+            yield _scored(uid, headers, network, settings, started)
+        except Exception as error:  # whatever it is, the study stays on the list
+            yield Triaged(uid, _folder_of(headers), _since(started), READER_CRASHED, type(error).__name__)
+
+
+def _scored(
+    uid: str, headers: Sequence[SliceHeader], network: BloodNet, settings: ModelSettings, started: float
+) -> Triaged:
+    rules, folder = SeriesRules(), _folder_of(headers)
+    selection = select_series(headers, rules)
+    if selection.reason:
+        return Triaged(uid, folder, _since(started), selection.reason, "no series can be read")
+    volume = read_volume(selection.slices)
+    reason, detail = objection(volume, rules.minimum_slices)
+    if reason:
+        return Triaged(uid, folder, _since(started), reason, detail, unread=len(volume.failures))
+    study = unlabelled_study(volume, settings.preprocessing)
+    prediction = predict_study(network, study, settings)
+    return Triaged(
+        study_uid=uid,
+        folder=folder,
+        seconds=_since(started),
+        scores=dict(zip(CLASSES, prediction.probabilities.tolist(), strict=True)),
+        volume_ml=blood_volume_ml(prediction.mask, volume.headers, settings.preprocessing),
+        slices=study.slices,
+        unread=len(volume.failures),
+        overlay=_overlay(study, prediction),
+    )
+
+
+def unlabelled_study(volume: Volume, preprocessing: PreprocessingSettings) -> Study:
+    """A volume as the network sees it, with nothing known of it."""
+    windows = prepare_volume(volume.hu, volume.spacing_mm, preprocessing)
+    slices, classes = len(windows), len(CLASSES)
+    return Study(
+        windows,
+        np.full(classes, UNKNOWN, np.int8),
+        np.full((slices, classes), UNKNOWN, np.int8),
+        np.zeros((slices, preprocessing.rows // 2, preprocessing.columns // 2), np.uint8),
+        np.zeros(slices, bool),
+    )
+
+
+def blood_volume_ml(
+    mask: NDArray[np.bool_], slices: Sequence[SliceHeader], preprocessing: PreprocessingSettings
+) -> float | None:
+    """Volume of a mask (slices, rows / 2, columns / 2): pixels, times their area, times the usual slice distance."""
+    heights = heights_mm(slices)
+    distances = np.abs(np.diff(heights))
+    if not len(distances) or not median(distances) > 0:
+        return None
+    pixel_mm2 = (2 * preprocessing.spacing_mm) ** 2
+    return float(mask.sum() * pixel_mm2 * median(distances) / 1000)
+
+
+def _overlay(study: Study, prediction: Prediction) -> NDArray[np.uint8]:
+    """The slices with the highest scores, from inferior to superior."""
+    highest = np.argsort(-prediction.slice_probabilities[:, 0], kind="stable")[:_SHOWN_SLICES]
+    return strip(study.windows, prediction.mask.astype(np.uint8), np.sort(highest))
+
+
+def _folder_of(headers: Sequence[SliceHeader]) -> Path:
+    return Counter(header.path.parent for header in headers).most_common(1)[0][0]
+
+
+def _files(path: Path) -> Iterator[FoundFile]:
+    if not path.is_dir() and path.suffix.lower() != ".zip":
+        raise DataError(f"{path}: is no folder and no zip file; name a study's folder or a folder of studies.")
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file; name a study's folder, a folder of studies, or a zip file.")
+    return found_files(Site(path.absolute().parent, SiteSettings(name="triage", dicom=(str(path.absolute()),))))
+
+
+def _headers(found: FoundFile) -> tuple[SliceHeader, ...]:
+    if found.reason:
+        raise UnusableSlice(found.reason, found.detail)
+    return read_headers(found.path)
+
+
+def _since(started: float) -> float:
+    return time.perf_counter() - started

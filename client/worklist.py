@@ -1,0 +1,105 @@
+"""The worklist of a triage as files and as a table."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+from rich.table import Table
+from rich.text import Text
+
+from bloodnet_model.errors import DataError
+from bloodnet_model.files import make_folder, write_whole
+from bloodnet_model.labels import CLASSES
+from client.triage import Triaged
+
+_PIXELS: Final = 2
+"""An overlay is drawn so many times as large as the network sees it."""
+
+
+def lines(worklist: Sequence[Triaged], threshold: float) -> list[dict[str, Any]]:
+    """One record a study, in the order of the worklist, fit for JSON and CSV."""
+    return [
+        {
+            "rank": rank,
+            "flagged": one.score is not None and one.score >= threshold,
+            "study_uid": one.study_uid,
+            "folder": str(one.folder),
+            "score": _rounded(one.score, 4),
+            "threshold": threshold,
+            **{name: _rounded(one.scores.get(name), 4) for name in CLASSES[1:]},
+            "volume_ml": _rounded(one.volume_ml, 1),
+            "slices": one.slices,
+            "unread_slices": one.unread,
+            "seconds": _rounded(one.seconds, 2),
+            "overlay": overlay_name(rank) if one.overlay is not None else None,
+            "reason": one.reason or None,
+            "detail": one.detail or None,
+        }
+        for rank, one in enumerate(worklist, start=1)
+    ]
+
+
+def refuse_other(folder: Path) -> None:
+    """Raises DataError where writing would mix with what lies there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder}: is there already and not an empty folder; give another --out.")
+
+
+def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: float) -> None:
+    """`worklist.csv`, `worklist.json` and an overlay a study."""
+    make_folder(folder)
+    for rank, one in enumerate(worklist, start=1):
+        if one.overlay is not None:
+            picture = Image.fromarray(one.overlay)
+            data = io.BytesIO()
+            picture.resize((picture.width * _PIXELS, picture.height * _PIXELS), Image.Resampling.BICUBIC).save(
+                data, "png"
+            )
+            write_whole(folder / overlay_name(rank), data.getvalue())
+    records = lines(worklist, threshold)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_whole(folder / "worklist.json", json.dumps(records, indent=1) + "\n")
+    write_whole(folder / "worklist.csv", table.getvalue())
+
+
+def worklist_table(worklist: Sequence[Triaged], threshold: float) -> Table:
+    """The worklist for a terminal; folders, which a person knows, stand for studies."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", justify="right")
+    table.add_column("study", max_width=24, no_wrap=True)
+    table.add_column("score", justify="right")
+    table.add_column("likeliest kind", no_wrap=True)
+    table.add_column("ml", justify="right")
+    table.add_column("slices", justify="right")
+    table.add_column("s", justify="right")
+    for rank, one in enumerate(worklist, start=1):
+        if one.score is None:
+            table.add_row(str(rank), one.folder.name, Text("not read", "bold red"), Text(_why(one), "red"))
+            continue
+        flagged = one.score >= threshold
+        kind = max(CLASSES[1:], key=lambda name: one.scores[name])
+        slices = f"{one.slices} (-{one.unread})" if one.unread else str(one.slices)
+        volume = "" if one.volume_ml is None else f"{one.volume_ml:.1f}"
+        score = Text(f"{one.score:.3f}", "bold red" if flagged else "")
+        shown = kind if flagged else Text("-", "dim")
+        table.add_row(str(rank), one.folder.name, score, shown, volume, slices, f"{one.seconds:.2f}")
+    return table
+
+
+def overlay_name(rank: int) -> str:
+    return f"{rank:04d}.png"
+
+
+def _why(one: Triaged) -> str:
+    return one.reason.replace("-", " ")
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
