@@ -9,7 +9,8 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.network import build_network
+from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.splits import HELD_OUT
 from bloodnet_model.weights import flat_weights, set_flat_weights
@@ -38,13 +39,16 @@ def main(grid: Grid, context: Context) -> None:
 def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
     """The whole run: roll call, rounds, test; everything it leaves lies in `out`."""
     strategy = make_strategy(settings.strategy, settings.proximal_mu)
+    network, start = initial_network(settings)
     run_folder.create_run_folder(out, settings)
-    network = build_network(settings.model, derive_seed(settings.seed, "weights"))
     weights, run, best = flat_weights(network), uuid.uuid4().hex, -1.0
     with RoundsBar(settings.rounds) as bar:
         plan = round_plan(settings, run, 0)
         sites = roll_call(grid, plan, settings.deadline_s, settings.minimum_sites, bar)
         metrics = _metrics_before(settings, sites, len(weights), out.name)
+        if start is not None:
+            bar.say(f"{Path(settings.init_weights).name}: {start.sentence()}")
+            metrics["run"]["start"] = start.sentence()
         federation = Federation(grid, strategy, settings, sites, bar, run)
         for result in run_rounds(federation, weights):
             weights = result.weights
@@ -64,6 +68,12 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
         for split in filter(sites.holding, HELD_OUT):
             metrics["held_out"][split] = evaluate(federation, weights, last, split).as_metrics()
     _write_report(out, metrics)
+
+
+def initial_network(settings: RunSettings) -> tuple[BloodNet, Start | None]:
+    """The network of round 0, and what of it came from `init_weights`; raises WeightsError where they do not fit."""
+    network = build_network(settings.model, derive_seed(settings.seed, "weights"))
+    return network, start_from(network, Path(settings.init_weights)) if settings.init_weights else None
 
 
 def _write_report(out: Path, metrics: dict[str, Any]) -> None:

@@ -46,6 +46,10 @@ class RoundsBar:
         self._bar.update(self._task, description=label)
         self._show()
 
+    def say(self, sentence: str) -> None:
+        """Something of the whole run; stays on the screen."""
+        self._bar.console.print(sentence, highlight=False)
+
     def answer(self, site: str) -> None:
         self._answered += 1
         self._show()

@@ -64,6 +64,9 @@ def run(
             "or a control: attention, shuffled, single, oracle."
         ),
     ] = None,
+    init_weights: Annotated[
+        Path | None, typer.Option(help="Start from a .safetensors file: a ResNet's encoder, or an earlier model.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,
     config: Annotated[
@@ -98,6 +101,7 @@ def run(
         "local_epochs": local_epochs,
         "model.preset": preset,
         "model.network.link": link,
+        "init_weights": str(init_weights.resolve()) if init_weights else None,
         "seed": seed,
     }
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))

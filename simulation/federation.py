@@ -11,7 +11,7 @@ from rich.console import Console
 from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import write_whole
 from client.site_settings import read_site
-from server.app import OUT
+from server.app import OUT, initial_network
 from server.app import app as server_app
 from server.report import render_report
 from server.run_folder import check_run_folder, read_metrics, write_metrics
@@ -28,6 +28,7 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     """Run the whole of `settings` into the folder `out` and return its metrics."""
     check_run_folder(out)
     make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
+    initial_network(settings.run)  # as are weights that do not fit
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
     run = _named(settings, placed)

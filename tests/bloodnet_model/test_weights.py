@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from bloodnet_model.errors import WeightsError
 from bloodnet_model.network import build_network
@@ -33,7 +35,25 @@ def test_a_saved_network_reads_back_with_its_settings(small: ModelSettings, tmp_
 
 def test_something_else_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_text("no model")
-    with pytest.raises(WeightsError, match=r"x\.safetensors: is not a readable BloodNet model"):
+    with pytest.raises(WeightsError, match=r"x\.safetensors: is not a readable safetensors file .*save_file"):
+        load_network(tmp_path / "x.safetensors")
+
+
+def test_tensors_of_another_preset_are_named(small: ModelSettings, tmp_path: Path) -> None:
+    other = build_network(model_settings("tiny", network={"widths": (16, 32, 128)}), 0)
+    save_network(tmp_path / "x.safetensors", other, small)
+    with pytest.raises(WeightsError, match=r"describe\.weight is \(64, 190\) there and \(64, 126\) here and"):
+        load_network(tmp_path / "x.safetensors")
+
+
+def test_a_missing_tensor_is_named(small: ModelSettings, tmp_path: Path) -> None:
+    save_network(tmp_path / "x.safetensors", build_network(small, 0), small)
+    tensors = load_file(tmp_path / "x.safetensors")
+    del tensors["classify.bias"]
+    with safe_open(tmp_path / "x.safetensors", framework="pt") as file:
+        header = file.metadata()
+    save_file(tensors, tmp_path / "x.safetensors", header)
+    with pytest.raises(WeightsError, match=r"classify\.bias is missing"):
         load_network(tmp_path / "x.safetensors")
 
 
