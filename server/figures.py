@@ -1,55 +1,18 @@
-"""The report's figures: SVG text to stand inside HTML, the same bytes for the same figures.
+"""The report's figures, drawn as the project's pages have them."""
 
-Colours and font are those of the page: each is drawn in a stand-in that becomes a CSS variable, so one figure
-serves the light and the dark scheme.
-"""
-
-import io
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from textwrap import wrap
-from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from bloodnet_model.drawing import LINE, MUTED, POOLED, SITE, WIDTH_IN, bare, house_style, short, svg, title
 from server.run_metrics import AucRecord, Round
 from server.wording import figure, interval, why_undefined
-
-WIDTH_IN: Final = 4.7
-INK, MUTED, LINE, SITE, POOLED = "#111111", "#222222", "#333333", "#444444", "#555555"
-_VARIABLES: Final = {INK: "ink", MUTED: "muted", LINE: "line", SITE: "site", POOLED: "pooled"}
-_STYLE: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "lines.solid_capstyle": "round",
-}
 
 
 @dataclass(frozen=True)
@@ -77,7 +40,7 @@ class RocCurve:
 
 def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) -> str:
     """AUC with interval of each site, one below the other, and of all patients together."""
-    with _style("forest"):
+    with house_style("forest"):
         row_in = min(max(2.9 / (len(rows) + 1), 0.4), 0.6)  # few sites get air, many stay on the page
         height_in = 0.75 + row_in * (len(rows) + 1)
         drawing = Figure(figsize=(WIDTH_IN, height_in))
@@ -86,7 +49,7 @@ def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) 
         lows = [record.auc if record.auc_low is None else record.auc_low for record in records]
         axes.set_xlim(min([0.5, *(np.floor(low * 10) / 10 for low in lows if low is not None)]), 1)
         axes.set_ylim(len(rows) + 0.5, -0.5)
-        _bare(axes)
+        bare(axes)
         axes.text(1.06, -0.6, "AUC (95 % CI)", transform=axes.get_yaxis_transform(), color=MUTED, fontsize=8.5)
         if pooled.auc is not None:
             axes.axvline(pooled.auc, color=POOLED, linewidth=0.8, alpha=0.45)
@@ -95,7 +58,7 @@ def forest_plot(rows: Sequence[ForestRow], pooled: AucRecord, description: str) 
         axes.axhline(len(rows) - 0.5, color=LINE, linewidth=0.8, xmin=-0.68, xmax=1.82, clip_on=False)
         _forest_row(axes, len(rows), ForestRow("All patients", pooled), POOLED)
         axes.set_xlabel("AUC, any hemorrhage")
-        return _svg(drawing, description)
+        return svg(drawing, description)
 
 
 def partition_plot(findings: Mapping[str, Mapping[str, int]], description: str) -> str:
@@ -103,36 +66,36 @@ def partition_plot(findings: Mapping[str, Mapping[str, int]], description: str) 
     columns = list(dict.fromkeys(name for counts in findings.values() for name in counts))
     columns = [name for name in columns if any(counts.get(name) for counts in findings.values())]
     most = max((count for counts in findings.values() for count in counts.values()), default=1) or 1
-    with _style("partition"):
+    with house_style("partition"):
         height_in = 0.7 + 0.42 * len(findings)
         drawing = Figure(figsize=(WIDTH_IN, height_in))
         axes = drawing.add_axes((0.22, 0.04 / height_in, 0.66, 1 - 0.7 / height_in))
         axes.set_xlim(-0.6, len(columns) - 0.4)
         axes.set_ylim(len(findings) - 0.5, -0.5)
         axes.set_xticks([])
-        _bare(axes)
+        bare(axes)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks(range(len(columns)), columns, rotation=28, ha="left", rotation_mode="anchor")
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         for y, (name, counts) in enumerate(findings.items()):
-            axes.text(-0.02, y, _short(name, 15), transform=axes.get_yaxis_transform(), ha="right", va="center")
+            axes.text(-0.02, y, short(name, 15), transform=axes.get_yaxis_transform(), ha="right", va="center")
             for x, column in enumerate(columns):
                 count = counts.get(column, 0)
                 axes.scatter(x, y, s=620 * count / most, color=SITE, alpha=0.3, linewidths=0)
                 axes.text(x, y, f"{count:,}" if count else "–", ha="center", va="center", fontsize=7.5)
-        return _svg(drawing, description)
+        return svg(drawing, description)
 
 
 def _forest_row(axes: Axes, y: int, row: ForestRow, colour: str) -> None:
     beside, record = axes.get_yaxis_transform(), row.record
     weight = "bold" if colour == POOLED else "normal"
-    axes.text(-0.68, y - 0.05, _short(row.name, 17), transform=beside, va="bottom", fontweight=weight)
+    axes.text(-0.68, y - 0.05, short(row.name, 17), transform=beside, va="bottom", fontweight=weight)
     if record is not None:
         counts = f"{record.studies:,} studies, {record.positives:,} pos."
         axes.text(-0.68, y + 0.05, counts, transform=beside, va="top", color=MUTED, fontsize=7)
     if record is None or record.auc is None:
-        reason = _short(row.reason if record is None else why_undefined(record), 66)
+        reason = short(row.reason if record is None else why_undefined(record), 66)
         text = "\n".join(wrap(reason, 22))
         axes.text(1.06, y, text, transform=beside, va="center", color=MUTED, fontsize=7.5, fontstyle="italic")
         return
@@ -146,7 +109,7 @@ def _forest_row(axes: Axes, y: int, row: ForestRow, colour: str) -> None:
 
 def roc_plot(curves: Sequence[RocCurve], description: str) -> str:
     """ROC curves, the first one the federation's; where specificity is at least 90 % is shaded."""
-    with _style("roc"):
+    with house_style("roc"):
         drawing = Figure(figsize=(WIDTH_IN, 3.9))
         axes = drawing.add_axes((0.13, 0.13, 0.84, 0.83))
         axes.set_xlim(-0.01, 1)
@@ -162,7 +125,7 @@ def roc_plot(curves: Sequence[RocCurve], description: str) -> str:
         _operating_point(axes, *curves[0].point_at(0.9))
         axes.set_xlabel("false positive rate (1 − specificity)")
         axes.set_ylabel("sensitivity")
-        return _svg(drawing, description)
+        return svg(drawing, description)
 
 
 def _operating_point(axes: Axes, fpr: float, tpr: float) -> None:
@@ -177,7 +140,7 @@ def _operating_point(axes: Axes, fpr: float, tpr: float) -> None:
 
 def learning_curve(rounds: Sequence[Round], total: int, description: str) -> str:
     """Pooled validation AUC with its interval after each round, and below it the mean Dice where there is one."""
-    with _style("learning"):
+    with house_style("learning"):
         dice = [np.nan if entry.dice is None else entry.dice for entry in rounds]
         with_dice = not np.isnan(dice).all()
         drawing = Figure(figsize=(WIDTH_IN, 3.9))
@@ -191,20 +154,20 @@ def learning_curve(rounds: Sequence[Round], total: int, description: str) -> str
             if record.auc_low is not None and record.auc_high is not None:
                 top.plot([number, number], [record.auc_low, record.auc_high], color=POOLED, linewidth=4, alpha=0.22)
         _series(top, numbers, [np.nan if record.auc is None else record.auc for record in records], POOLED)
-        _title(top, "Validation AUC, pooled, with 95 % interval")
+        title(top, "Validation AUC, pooled, with 95 % interval")
         panels = [top]
         if with_dice:
             bottom = drawing.add_axes((0.13, 0.13, 0.78, 0.20))
             bottom.set_ylim(0, 1)
             _series(bottom, numbers, dice, SITE)
-            _title(bottom, "Dice of the segmentation, validation")
+            title(bottom, "Dice of the segmentation, validation")
             top.tick_params(labelbottom=False)
             panels.append(bottom)
         for axes in panels:
             axes.set_xlim(0.5, max(total, 2) + 0.5)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panels[-1].set_xlabel("round")
-        return _svg(drawing, description)
+        return svg(drawing, description)
 
 
 def _series(axes: Axes, numbers: Sequence[int], values: Sequence[float], colour: str) -> None:
@@ -223,47 +186,3 @@ def _series(axes: Axes, numbers: Sequence[int], values: Sequence[float], colour:
             color=colour,
             fontweight="bold",
         )
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=8.5, color=MUTED, pad=6)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-
-
-def _short(text: str, longest: int) -> str:
-    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
-
-
-@contextmanager
-def _style(name: str) -> Iterator[None]:
-    """The house style; `name` salts the ids so that figures of one page do not share any."""
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        # A site's name may hold letters the measuring font lacks; the browser has others.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-        yield
-
-
-def _svg(drawing: Figure, description: str) -> str:
-    """The drawing as one `<svg>` element for HTML, with `description` for who cannot see it."""
-    drawing.patch.set_alpha(0)
-    for axes in drawing.axes:
-        axes.patch.set_alpha(0)
-    file = io.StringIO()
-    drawing.savefig(file, format="svg")
-    text = file.getvalue()
-    body = text[text.index(">", text.index("<svg")) + 1 :]
-    # The metadata hold the date, and matplotlib's own style would apply to the whole page.
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
-    for colour, variable in _VARIABLES.items():
-        body = body.replace(colour, f"var(--{variable})")
-    body = body.replace("'DejaVu Sans'", "var(--font)")
-    width_pt, height_pt = 72 * drawing.get_size_inches()
-    return f'<svg viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}">{body}'

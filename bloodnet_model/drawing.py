@@ -1,0 +1,89 @@
+"""Figures for the project's pages: SVG text to stand inside HTML, the same bytes for the same figures.
+
+Colours and font are those of the page: each is drawn in a stand-in that becomes a CSS variable, so one figure
+serves the light and the dark scheme.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+WIDTH_IN: Final = 4.7
+INK, MUTED, LINE, SITE, POOLED = "#111111", "#222222", "#333333", "#444444", "#555555"
+_VARIABLES: Final = {INK: "ink", MUTED: "muted", LINE: "line", SITE: "site", POOLED: "pooled"}
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.solid_capstyle": "round",
+}
+
+
+def title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=8.5, color=MUTED, pad=6)
+
+
+def bare(axes: Axes) -> None:
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def short(text: str, longest: int) -> str:
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+
+
+@contextmanager
+def house_style(name: str) -> Iterator[None]:
+    """The house style; `name` salts the ids so that figures of one page do not share any."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # A site's name may hold letters the measuring font lacks; the browser has others.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        yield
+
+
+def svg(drawing: Figure, description: str) -> str:
+    """The drawing as one `<svg>` element for HTML, with `description` for who cannot see it."""
+    drawing.patch.set_alpha(0)
+    for axes in drawing.axes:
+        axes.patch.set_alpha(0)
+    file = io.StringIO()
+    drawing.savefig(file, format="svg")
+    text = file.getvalue()
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    # The metadata hold the date, and matplotlib's own style would apply to the whole page.
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
+    body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{variable})")
+    body = body.replace("'DejaVu Sans'", "var(--font)")
+    width_pt, height_pt = 72 * drawing.get_size_inches()
+    return f'<svg viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}">{body}'
