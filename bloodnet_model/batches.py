@@ -1,14 +1,18 @@
 """From prepared studies to the tensors of one step. Randomness is a numpy generator that the caller passes in."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bloodnet_model.labels import CLASSES
+from bloodnet_model.augmentation import augment, draw_changes, joined
+from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.settings import TrainingSettings
 from bloodnet_model.study import Study
 
@@ -24,15 +28,36 @@ class Batch:
     study_labels: Tensor  # (studies, 6) in {0, 1, -1}
 
 
+class Draw(NamedTuple):
+    """A study that a step trains on, and the how-manieth time in its epoch; all that its randomness depends on."""
+
+    study: int
+    epoch: int
+    repeat: int
+
+    def generator(self, base: int) -> np.random.Generator:
+        """The draw's own generator; `base` is that of the round."""
+        return np.random.default_rng([base, self.epoch, self.study, self.repeat])
+
+
 def slice_stack(study: Study, chosen: NDArray[np.int64], neighbours: int) -> Tensor:
     """The chosen slices, each with its neighbours as channels (edges repeated), scaled to -1..1.
 
     Returns float32 (chosen, (2 * neighbours + 1) * windows, rows, columns), channels_last.
     """
+    return scaled(_windows(study, chosen, neighbours)).contiguous(memory_format=torch.channels_last)
+
+
+def scaled(windows: Tensor) -> Tensor:
+    """uint8 to float32 in -1..1."""
+    return windows.to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def _windows(study: Study, chosen: NDArray[np.int64], neighbours: int) -> Tensor:
+    """uint8 (chosen, (2 * neighbours + 1) * windows, rows, columns)."""
     offsets = np.arange(-neighbours, neighbours + 1)
     which = np.clip(chosen[:, None] + offsets, 0, study.slices - 1)
-    stack = torch.from_numpy(study.windows[which]).flatten(1, 2)  # (chosen, 2n + 1, windows, ...) merged
-    return stack.to(torch.float32).mul_(2 / 255).sub_(1).contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(study.windows[which]).flatten(1, 2)  # (chosen, 2n + 1, windows, ...) merged
 
 
 def unpack_mask(mask_bits: NDArray[np.uint8]) -> Tensor:
@@ -54,13 +79,35 @@ def choose_slices(study: Study, settings: TrainingSettings, rng: np.random.Gener
     return np.sort(np.concatenate([seeds, rest]).astype(np.int64))
 
 
-def epochs_of(count: int, epochs: int, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Study numbers of each step: every study once an epoch, the last step of an epoch filled from its start."""
-    for _ in range(epochs):
-        order = rng.permutation(count)
-        steps = steps_per_epoch(count, size)
-        order = np.resize(order, steps * size)
-        yield from (order[i * size : (i + 1) * size].tolist() for i in range(steps))
+def epochs_of(
+    haemorrhage: NDArray[np.int8], epochs: int, settings: TrainingSettings, rng: np.random.Generator
+) -> Iterator[list[Draw]]:
+    """What each step trains on: all studies once an epoch, the last step of an epoch filled from its start.
+
+    `haemorrhage` holds each study's label `any` in {0, 1, -1}. Where positives are rare, some take the place of
+    negatives: `positive_study_share` says how many.
+    """
+    size = settings.studies_per_step
+    for epoch in range(epochs):
+        studies = rng.permutation(_with_positives(haemorrhage, settings.positive_study_share, rng))
+        steps = steps_per_epoch(len(studies), size)
+        seen: Counter[int] = Counter()
+        draws = []
+        for study in np.resize(studies, steps * size).tolist():
+            draws.append(Draw(study, epoch, seen[study]))
+            seen[study] += 1
+        yield from (draws[i * size : (i + 1) * size] for i in range(steps))
+
+
+def _with_positives(haemorrhage: NDArray[np.int8], share: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    """As many study numbers as there are studies, of the known ones at least `share` positive, if any is."""
+    positive, negative = np.flatnonzero(haemorrhage == 1), np.flatnonzero(haemorrhage == 0)
+    wanted = math.ceil(share * (len(positive) + len(negative)))
+    if not len(positive) or len(positive) >= wanted:
+        return np.arange(len(haemorrhage))
+    repeated = np.resize(rng.permutation(positive), wanted)  # each positive as often as any other, to within one
+    kept = rng.choice(negative, len(positive) + len(negative) - wanted, replace=False)
+    return np.concatenate([repeated, kept, np.flatnonzero(haemorrhage == UNKNOWN)])
 
 
 def steps_per_epoch(studies: int, studies_per_step: int) -> int:
@@ -68,18 +115,24 @@ def steps_per_epoch(studies: int, studies_per_step: int) -> int:
 
 
 def make_batch(
-    studies: Sequence[Study], settings: TrainingSettings, neighbours: int, rng: np.random.Generator
+    studies: Sequence[Study], settings: TrainingSettings, neighbours: int, rngs: Sequence[np.random.Generator]
 ) -> Batch:
-    """One augmented batch: a flip of left and right for all, and an offset of brightness for each slice."""
-    chosen = [choose_slices(study, settings, rng) for study in studies]
+    """One augmented batch; slices and changes of a study come from its own generator, whatever else is in the batch."""
+    chosen = [choose_slices(study, settings, rng) for study, rng in zip(studies, rngs, strict=True)]
     pairs = list(zip(studies, chosen, strict=True))
-    slices = torch.cat([slice_stack(study, which, neighbours) for study, which in pairs])
-    masks = unpack_mask(np.concatenate([study.mask_bits[which] for study, which in pairs]))
-    if settings.flip and rng.random() < 0.5:
-        slices, masks = slices.flip(-1), masks.flip(-1)
-    jitter = rng.normal(0, settings.brightness_jitter, (len(slices), 1, 1, 1)).astype(np.float32)
+    changes = joined(
+        [
+            draw_changes(settings, len(which), study.windows.shape[2:], rng)
+            for (study, which), rng in zip(pairs, rngs, strict=True)
+        ]
+    )
+    slices, masks = augment(
+        scaled(torch.cat([_windows(study, which, neighbours) for study, which in pairs])),
+        unpack_mask(np.concatenate([study.mask_bits[which] for study, which in pairs])),
+        changes,
+    )
     return Batch(
-        slices=slices.add_(torch.from_numpy(jitter)).contiguous(memory_format=torch.channels_last),
+        slices=slices.contiguous(memory_format=torch.channels_last),
         masks=masks,
         mask_known=_joined([study.mask_known[which] for study, which in pairs]),
         slice_labels=_joined([study.slice_labels[which] for study, which in pairs]),

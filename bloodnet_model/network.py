@@ -44,7 +44,9 @@ def seen_by_classifier(
     """The map of logits that the classifier gets to see: the whole difference between the arms of the ablation.
 
     All three are (slices, mask channels, rows, columns). `attention_logits` come from a second head that no mask
-    teaches. `shuffled` gives each slice the mask of one half a batch away, in training that of another study.
+    teaches. `shuffled` gives each slice the mask of one half a batch away: in training that of another study, from
+    which nothing can be learned; in prediction, where a batch is a part of one study, that of another slice of the
+    same study, which a classifier trained in this way has no use for (a batch of one slice has only its own).
     """
     match link:
         case "dependent":

@@ -73,13 +73,25 @@ def placement_sums(
 
     Studies labelled -1 (unknown) are dropped. Raises DataError where the arrays do not fit each other.
     """
+    return class_sums(placement_differences(first_scores, second_scores, labels, first, second), labels)
+
+
+def placement_differences(
+    first_scores: ArrayLike, second_scores: ArrayLike, labels: ArrayLike, first: ScoreHistogram, second: ScoreHistogram
+) -> NDArray[np.int64]:
+    """Doubled placement value by the first network minus that by the second, of each study (n,); stays at the site."""
     label = np.asarray(labels).ravel()
-    doubled = [
+    ours, theirs = (
         _doubled_placements(np.asarray(scores, np.float64).ravel(), label, pooled)
         for scores, pooled in ((first_scores, first), (second_scores, second))
-    ]
-    differences = doubled[0] - doubled[1]
-    return PlacementSums(ClassSums.of(differences[label == 1]), ClassSums.of(differences[label == 0]))
+    )
+    return ours - theirs
+
+
+def class_sums(doubled: NDArray[np.int64], labels: ArrayLike) -> PlacementSums:
+    """What of `placement_differences` (n,) may leave a site."""
+    label = np.asarray(labels).ravel()
+    return PlacementSums(ClassSums.of(doubled[label == 1]), ClassSums.of(doubled[label == 0]))
 
 
 def difference(sums: PlacementSums) -> Difference:

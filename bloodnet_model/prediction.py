@@ -1,6 +1,7 @@
 """Scores of whole studies, in bounded memory whatever their number of slices."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from bloodnet_model.network import BloodNet, shown_to_oracle
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.study import Study
 
-_SLICES_AT_ONCE = 32
+SLICES_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,18 @@ class Prediction:
 
 
 @torch.inference_mode()
-def predict_study(network: BloodNet, study: Study, settings: ModelSettings) -> Prediction:
-    """Classify and segment one study from all its slices; does not depend on any other study."""
+def predict_study(
+    network: BloodNet, study: Study, settings: ModelSettings, slices_at_once: int = SLICES_AT_ONCE
+) -> Prediction:
+    """Classify and segment one study from all its slices; does not depend on any other study.
+
+    Memory is bounded by `slices_at_once`, on which no score depends, except with the control `shuffled`.
+    """
     network.eval()
     device = next(network.parameters()).device
     outputs = []
-    for start in range(0, study.slices, _SLICES_AT_ONCE):
-        chosen = np.arange(start, min(start + _SLICES_AT_ONCE, study.slices))
+    for start in range(0, study.slices, slices_at_once):
+        chosen = np.arange(start, min(start + slices_at_once, study.slices))
         with autocast(device):
             masks = shown_to_oracle(network, *_drawn(study, chosen, device))
             outputs.append(network(slice_stack(study, chosen, settings.network.neighbours).to(device), masks))

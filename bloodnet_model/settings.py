@@ -14,6 +14,7 @@ from bloodnet_model.errors import SettingsError
 Link = Literal["dependent", "detached", "independent", "attention", "shuffled", "single", "oracle"]
 Norm = Literal["group", "batch"]
 Preset = Literal["tiny", "small", "base"]
+DeviceChoice = Literal["auto", "cpu", "gpu"]
 
 
 class Settings(BaseModel):
@@ -77,8 +78,17 @@ class TrainingSettings(Settings):
     slice_weight: float = Field(1.0, ge=0)
     study_weight: float = Field(0.5, ge=0)
     mask_positive_weight: float = Field(10.0, gt=0)
-    brightness_jitter: float = Field(0.04, ge=0)
-    flip: bool = True
+    positive_study_share: float = Field(
+        0.25, ge=0, lt=1, description="of an epoch's draws, reached by repeating positive studies; 0 repeats none"
+    )
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="of the average of a round's weights; 0 takes the last ones")
+    flip: bool = Field(True, description="half of the studies are seen left for right")
+    rotation_degrees: float = Field(6.0, ge=0, le=45, description="largest turn of a study, either way; 0 for none")
+    scale_share: float = Field(0.05, ge=0, le=0.5, description="largest change of a study's size, either way")
+    shift_share: float = Field(0.04, ge=0, le=0.5, description="largest shift along rows and columns, either way")
+    brightness_jitter: float = Field(0.04, ge=0, description="standard deviation, of a window 2 wide, by slice")
+    contrast_jitter: float = Field(0.04, ge=0, description="standard deviation of the factor, by study")
+    erased_share: float = Field(0.0, ge=0, lt=1, description="largest side of a box filled with air, of the image's")
 
 
 class ModelSettings(Settings):

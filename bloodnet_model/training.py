@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bloodnet_model.batches import Batch, epochs_of, make_batch, steps_per_epoch
 from bloodnet_model.device import autocast
@@ -52,6 +53,8 @@ def train_round(
 ) -> TrainingResult:
     """Train `network` in place for `schedule.epochs` epochs and return the losses and the optimiser's state.
 
+    What a study is seen as depends on `rng`, its number and the epoch, not on the studies that share its batch.
+
     `proximal_mu` > 0 adds FedProx's (mu/2)·|w - w_start|² (Li et al., arXiv 1812.06127), where w_start are the
     weights that `network` came with. Raises DataError where there is no study to train on, and TrainingDiverged where
     a loss is no number: then neither weights nor moments of this round are of use, those before it are untouched.
@@ -66,11 +69,18 @@ def train_round(
     per_round = schedule.epochs * steps_per_epoch(len(studies), training.studies_per_step)
     network.train()
     sums = torch.zeros(4, dtype=torch.float64)
-    numbered = enumerate(epochs_of(len(studies), schedule.epochs, training.studies_per_step, rng))
-    for step, chosen in numbered:
+    average = _new_average(network, training.ema_decay)
+    base = int(rng.integers(2**63))
+    haemorrhage = np.array([study.study_labels[0] for study in studies])
+    for step, draws in enumerate(epochs_of(haemorrhage, schedule.epochs, training, rng)):
         done = (schedule.round - 1) * per_round + step
         _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * per_round, training))
-        batch = make_batch([studies[i] for i in chosen], training, settings.network.neighbours, rng)
+        batch = make_batch(
+            [studies[draw.study] for draw in draws],
+            training,
+            settings.network.neighbours,
+            [draw.generator(base) for draw in draws],
+        )
         losses = batch_losses(network, batch, training)
         _refuse_divergence(losses, step)
         optimizer.zero_grad(set_to_none=True)
@@ -79,7 +89,11 @@ def train_round(
             add_proximal_gradient(list(network.parameters()), anchors, proximal_mu)
         torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
         optimizer.step()
+        if average:
+            average.update_parameters(network)
         sums += torch.stack([part.detach().double().cpu() for part in losses])
+    if average:
+        network.load_state_dict(average.module.state_dict())
     total, mask, slices, study = (sums / per_round).tolist()
     return TrainingResult(per_round, total, mask, slices, study, optimizer_tensors(optimizer, network))
 
@@ -149,6 +163,14 @@ def restore_optimizer(optimizer: torch.optim.AdamW, network: BloodNet, state: Op
             kind: torch.empty_like(parameter).copy_(state[f"{kind}.{name}"]) for kind in ("exp_avg", "exp_avg_sq")
         }
         optimizer.state[parameter] = {"step": state[f"step.{name}"].clone(), **moments}
+
+
+def _new_average(network: BloodNet, decay: float) -> AveragedModel | None:
+    """An exponential moving average of the weights and of a BatchNorm's running statistics; none for a decay of 0."""
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
 def _refuse_divergence(losses: Losses, step: int) -> None:

@@ -24,7 +24,7 @@ from client.store import Store
 
 __all__ = ["SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]
 
-_IRRELEVANT: Final = frozenset({"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores"})
+_IRRELEVANT: Final = frozenset({"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores", "device", "gpu_memory_share"})
 """Site settings on which no prepared study depends."""
 
 
@@ -38,6 +38,10 @@ class SiteData:
     def studies(self, split: Split) -> Sequence[Study]:
         """Studies of one split, their arrays views of memory-mapped files."""
         return tuple(study for _, store in self.stores for study in store.studies(split))
+
+    def keys(self, split: Split) -> tuple[str, ...]:
+        """Keys of `studies(split)`, in their order; see `client.store.key_of`."""
+        return tuple(key for _, store in self.stores for key in store.keys(split))
 
     def splits(self) -> dict[str, Split]:
         """Split of every study by its key; see `client.store.key_of`."""

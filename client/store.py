@@ -105,6 +105,12 @@ class Store:
         with _reading(self.folder) as database:
             return dict(database.execute("SELECT key, split FROM studies WHERE split IS NOT NULL"))
 
+    def keys(self, split: Split) -> tuple[str, ...]:
+        """Of the studies of one split, in their places."""
+        with _reading(self.folder) as database:
+            rows = database.execute("SELECT key FROM studies WHERE split = ? ORDER BY place", (split,))
+            return tuple(key for (key,) in rows)
+
     def study_labels(self, split: Split) -> NDArray[np.int8]:
         """(studies, 6) of one split."""
         with _reading(self.folder) as database:

@@ -23,6 +23,19 @@ app.add_typer(reproduce, name="reproduce")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout and nothing else there.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
+]
+DataFolder = Annotated[Path | None, typer.Option(help="Where the one data set lies.")]
+Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
+PresetName = Annotated[
+    str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
+]
+ConfigFile = Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")]
+
+COMPARED_STUDIES = 220
+"""Synthetic studies a hospital where ways of training are compared: differences need more patients than an AUC."""
 
 
 def main() -> None:
@@ -31,16 +44,13 @@ def main() -> None:
 
 @app.command()
 def run(
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Where the one data set lies.")] = None,
+    dataset: Datasets = None,
+    data: DataFolder = None,
     held_out: Annotated[
         list[str] | None,
         typer.Option(help="Test sets nobody trains on, test-random and test-enriched: cq500=DIR or synthetic."),
     ] = None,
-    sites: Annotated[int | None, typer.Option(help="Number of virtual hospitals.")] = None,
+    sites: Sites = None,
     partition: Annotated[
         str | None,
         typer.Option(
@@ -54,9 +64,7 @@ def run(
     proximal_mu: Annotated[float | None, typer.Option(help="FedProx's mu.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
     local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
-    ] = None,
+    preset: PresetName = None,
     link: Annotated[
         str | None,
         typer.Option(
@@ -69,9 +77,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")
-    ] = None,
+    config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
     as_json: AsJson = False,
@@ -119,6 +125,55 @@ def run(
 
 
 @app.command()
+def ablate(
+    links: Annotated[
+        str | None,
+        typer.Option(help="Arms with commas between, dependent among them; all unless given."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each arm; 5 unless given.")] = None,
+    dataset: Datasets = None,
+    data: DataFolder = None,
+    sites: Sites = None,
+    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital; 220 unless given.")] = None,
+    preset: PresetName = None,
+    most_steps: Annotated[
+        int | None, typer.Option(min=1, help="Patience: steps after which an arm ends without a plateau.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, runs/ablation-DATE-TIME unless given; what was stopped goes on.")
+    ] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does classification gain from its dependence on segmentation? All arms trained alike, and a rule's verdict."""
+    from simulation.ablation.console import print_ablation
+    from simulation.ablation.page import REPORT
+    from simulation.ablation.run import ablate, ablation_settings
+    from simulation.engine import default_workers
+    from simulation.settings import read_config, sources_of, with_flags
+
+    flags = {
+        "ablation.links": tuple(links.split(",")) if links else None,
+        "ablation.seeds": seeds,
+        "ablation.plateau.maximum_steps": most_steps,
+        "data.sources": sources_of(dataset or (), data),
+        "data.sites": sites,
+        "data.studies": studies or (None if config else COMPARED_STUDIES),
+        "model.preset": preset,
+        "seed": seed,
+    }
+    settings = ablation_settings(with_flags(read_config(config) if config else {}, flags))
+    folder = out or Path("runs") / f"ablation-{datetime.now():%Y-%m-%d-%H%M%S}"
+    found = ablate(settings, folder, workers or default_workers(), _stderr())
+    if as_json:
+        print(json.dumps({"folder": str(folder), **found}))
+    else:
+        print_ablation(found, folder / REPORT)
+
+
+@app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
     hospitals: Annotated[int, typer.Option(min=1, help="Hospitals, each with its own scanner.")] = 4,
@@ -159,6 +214,73 @@ def datasets(as_json: AsJson = False) -> None:
             print(f"  held out  bloodnet-simulate run --held-out {known.name}=DIR, as {sets}")
         print()
     print("None of them is fetched for you: the licences are between you and who gives the data out.")
+
+
+@app.command("triage-benefit")
+def triage_benefit(
+    run_folder: Annotated[
+        Path | None, typer.Option("--run", help="Folder of a run: its test patients are the ROC.", show_default=False)
+    ] = None,
+    sensitivity: Annotated[float | None, typer.Option(help="Of a flag, where no run is at hand.")] = None,
+    specificity: Annotated[float | None, typer.Option(help="Of that flag.")] = None,
+    sensitivity_target: Annotated[
+        float | None, typer.Option(help="Where on the run's ROC a study is flagged; 0.9 unless given.")
+    ] = None,
+    arrivals_per_hour: Annotated[float | None, typer.Option(help="Head CTs that arrive; 3 unless given.")] = None,
+    reading_minutes: Annotated[float | None, typer.Option(help="Mean of a reading; 16 unless given.")] = None,
+    reading_sd_minutes: Annotated[
+        float | None, typer.Option(help="Standard deviation of a reading; 8 unless given.")
+    ] = None,
+    radiologists: Annotated[int | None, typer.Option(help="Who read at a time; 1 unless given.")] = None,
+    prevalence: Annotated[float | None, typer.Option(help="Share of studies with ICH; 0.16 unless given.")] = None,
+    scoring_seconds: Annotated[
+        float | None, typer.Option(help="From arrival until the score is there; 60 unless given.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="Days that count; 30 unless given.")] = None,
+    warm_up_days: Annotated[
+        float | None, typer.Option(help="Days before and after that do not count; by the load unless given.")
+    ] = None,
+    replications: Annotated[int | None, typer.Option(help="How often all is simulated; 30 unless given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything; 0 unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the page and the picture.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """How many minutes sooner a study with hemorrhage is read when the worklist follows the scores, and who pays."""
+    from rich.console import Console
+
+    from bloodnet_model.commands import bars
+    from simulation.triage_benefit.benefit import simulate_benefit
+    from simulation.triage_benefit.classifier import classifier_of
+    from simulation.triage_benefit.console import print_benefit
+    from simulation.triage_benefit.outputs import to_json, write_outputs
+    from simulation.triage_benefit.settings import benefit_settings
+
+    settings = benefit_settings(
+        {
+            "arrivals_per_hour": arrivals_per_hour,
+            "reading_minutes": reading_minutes,
+            "reading_sd_minutes": reading_sd_minutes,
+            "radiologists": radiologists,
+            "prevalence": prevalence,
+            "scoring_seconds": scoring_seconds,
+            "days": days,
+            "warm_up_days": warm_up_days,
+            "replications": replications,
+            "seed": seed,
+        }
+    )
+    classifier = classifier_of(run_folder, sensitivity_target, sensitivity, specificity)
+    with bars(_stderr()) as on_progress:
+        benefit = simulate_benefit(
+            settings, classifier, lambda done: on_progress("simulating", done, settings.replications)
+        )
+    paths = write_outputs(benefit, out)
+    if as_json:
+        print(json.dumps({"files": [str(path) for path in paths], **to_json(benefit)}))
+        return
+    print_benefit(benefit, Console())
+    for path in paths:
+        Console().print(f"{path.suffix[1:]:<8} {path}", highlight=False, soft_wrap=True)
 
 
 @reproduce.command("cq500-table")

@@ -93,10 +93,11 @@ def default_workers() -> int:
 
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread)
 
 
-def _start_worker() -> None:
+def one_thread() -> None:
+    """For a worker process: as many of them as there are cores share these best."""
     import torch
 
     torch.set_num_threads(1)

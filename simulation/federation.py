@@ -31,7 +31,7 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     initial_network(settings.run)  # as are weights that do not fit
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
-    run = _named(settings, placed)
+    run = named(settings, placed)
     run_local(run, sites, out, workers)
     took_part = _admitted(sites, out)
     placed = as_used(placed, took_part, run.model.preprocessing)
@@ -54,7 +54,7 @@ def _admitted(folders: Sequence[Path], out: Path) -> list[Path]:
     return admitted
 
 
-def _named(settings: SimulationSettings, placed: Sequence[PlacedStudy]) -> RunSettings:
+def named(settings: SimulationSettings, placed: Sequence[PlacedStudy]) -> RunSettings:
     """The run's settings with the name of its data: one drawn head among them, and the report is on synthetic heads."""
     drawn = not settings.data.sources or any(is_synthetic(at.study.scanner) for at in placed)
     name = SYNTHETIC if drawn else ", ".join(settings.data.sources)

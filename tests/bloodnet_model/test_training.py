@@ -4,10 +4,13 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 
-from bloodnet_model.batches import choose_slices, epochs_of, make_batch, slice_stack, unpack_mask
+from bloodnet_model.batches import Batch, choose_slices, epochs_of, slice_stack, unpack_mask
 from bloodnet_model.errors import DataError, TrainingDiverged
-from bloodnet_model.network import build_network
+from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.prediction import dice, predict_study
 from bloodnet_model.settings import Link, ModelSettings, model_settings
 from bloodnet_model.study import Study
@@ -16,6 +19,7 @@ from bloodnet_model.training import (
     Schedule,
     TrainingResult,
     add_proximal_gradient,
+    batch_losses,
     learning_rate_at,
     train_round,
 )
@@ -103,11 +107,77 @@ def test_no_study_is_said(small: ModelSettings) -> None:
         trained([], small)
 
 
+def labels(positive: int, negative: int, unknown: int = 0) -> np.ndarray:
+    return np.repeat([1, 0, -1], [positive, negative, unknown]).astype(np.int8)
+
+
+def drawn(haemorrhage: np.ndarray, epochs: int, **training: float) -> list[list[int]]:
+    """Study numbers of each epoch."""
+    settings = model_settings("tiny", training={"studies_per_step": 1, **training}).training
+    steps = epochs_of(haemorrhage, epochs, settings, np.random.default_rng(0))
+    numbers: list[list[int]] = np.reshape([draw.study for step in steps for draw in step], (epochs, -1)).tolist()
+    return numbers
+
+
 def test_every_study_is_seen_once_an_epoch() -> None:
-    steps = list(epochs_of(5, 2, 2, np.random.default_rng(0)))
+    settings = model_settings("tiny").training  # two studies a step
+    steps = list(epochs_of(labels(2, 3), 2, settings, np.random.default_rng(0)))
     assert [len(step) for step in steps] == [2] * 6
-    for epoch in (steps[:3], steps[3:]):
-        assert {study for step in epoch for study in step} == set(range(5))
+    for epoch, its in enumerate((steps[:3], steps[3:])):
+        draws = [draw for step in its for draw in step]
+        assert {draw.study for draw in draws} == set(range(5))
+        assert {draw.epoch for draw in draws} == {epoch}
+        assert sorted(draw.repeat for draw in draws) == [0] * 5 + [1]  # the last step is filled
+
+
+def test_rare_positives_are_repeated_in_the_place_of_negatives() -> None:
+    for epoch in drawn(labels(2, 38, 4), 3, positive_study_share=0.25):
+        assert len(epoch) == 44
+        assert sorted(epoch.count(study) for study in (0, 1)) == [5, 5]  # a quarter of 40
+        negatives = [study for study in epoch if 2 <= study < 40]
+        assert len(set(negatives)) == len(negatives) == 30
+        assert sorted(study for study in epoch if study >= 40) == [40, 41, 42, 43]
+    first, second, _ = drawn(labels(2, 38), 3, positive_study_share=0.25)
+    assert set(first) != set(second)
+
+
+@pytest.mark.parametrize(
+    ("haemorrhage", "share"), [(labels(10, 30), 0.25), (labels(0, 8), 0.25), (labels(1, 39), 0), (labels(0, 0, 4), 0.5)]
+)
+def test_elsewhere_every_study_comes_exactly_once(haemorrhage: np.ndarray, share: float) -> None:
+    (epoch,) = drawn(haemorrhage, 1, positive_study_share=share)
+    assert sorted(epoch) == list(range(len(haemorrhage)))
+    assert epoch != sorted(epoch)
+
+
+def test_the_average_of_a_rounds_weights_by_hand(small: ModelSettings, make_study: MakeStudy) -> None:
+    studies = [make_study(i) for i in range(4)]  # two steps
+
+    def weights(ema_decay: float) -> np.ndarray:
+        settings = small.model_copy(update={"training": small.training.model_copy(update={"ema_decay": ema_decay})})
+        return np.frombuffer(trained(studies, settings)[0], np.float32)
+
+    last = weights(0.0)
+    # the first step's weights by the decay and the second's by the rest: half the decay is half as far from the latter
+    far, near = weights(0.75) - last, weights(0.375) - last
+    assert np.abs(far).max() > 1e-4
+    assert far == pytest.approx(2 * near, abs=1e-6)
+
+
+def test_an_average_takes_running_statistics_with_it(make_study: MakeStudy) -> None:
+    settings = model_settings(
+        "tiny",
+        preprocessing={"rows": 32, "columns": 24, "spacing_mm": 6.0},
+        network={"norm": "batch"},
+        training={"ema_decay": 0.999, "studies_per_step": 1},
+    )
+    last = settings.model_copy(update={"training": settings.training.model_copy(update={"ema_decay": 0.0})})
+    moved = []
+    for each in (settings, last):
+        network = build_network(each, 0)
+        train_round(network, [make_study(i) for i in range(8)], each, ONE_ROUND, np.random.default_rng(0))
+        moved.append(float(network.get_buffer("layer3.0.bn1.running_mean").abs().sum()))
+    assert 0 < moved[0] < 0.5 * moved[1]  # hardly more than one step's tenth, against eight of them
 
 
 def test_chosen_slices_hold_positives_in_anatomical_order(small: ModelSettings, make_study: MakeStudy) -> None:
@@ -134,16 +204,6 @@ def test_neighbours_repeat_at_the_edges(make_study: MakeStudy) -> None:
 
 def test_mask_bits_unpack_in_class_order() -> None:
     assert unpack_mask(np.array([[[0b100001]]], np.uint8)).flatten().tolist() == [1, 0, 0, 0, 0, 1]
-
-
-def test_a_flip_takes_the_mask_with_it(small: ModelSettings, make_study: MakeStudy) -> None:
-    study = make_study(0)
-    bright = []
-    for seed in range(8):
-        batch = make_batch([study], small.training, 1, np.random.default_rng(seed))
-        blood = torch.nn.functional.interpolate(batch.masks[:, :1], scale_factor=2) > 0
-        bright.append(batch.slices[:, 2:3][blood].mean().item())
-    assert min(bright) > 0.6  # 230 of 255, wherever it lies
 
 
 def test_dice_is_unknown_without_blood(small: ModelSettings, make_study: MakeStudy) -> None:
@@ -173,3 +233,72 @@ def test_a_loss_that_is_no_number_stops_the_round(small: ModelSettings, make_stu
         network.classify.bias.fill_(float("nan"))
     with pytest.raises(TrainingDiverged, match=r"Step 1: the loss is nan; lower training\.learning_rate"):
         train_round(network, [make_study(0)], small, ONE_ROUND, np.random.default_rng(0))
+
+
+def gradients(network: BloodNet, batch: Batch, settings: ModelSettings) -> torch.Tensor:
+    """Of all parameters, as one vector."""
+    network.zero_grad(set_to_none=True)
+    batch_losses(network, batch, settings.training).total.backward()  # type: ignore[no-untyped-call]
+    return torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in network.parameters()])
+
+
+def known_batch(seed: int, studies: int, settings: ModelSettings) -> Batch:
+    """Noise, and labels and masks of noise, all of them known."""
+    generator, grid = torch.Generator().manual_seed(seed), settings.preprocessing
+    count = studies * settings.training.slices_per_study
+    masks = torch.rand(count, 6, grid.rows // 2, grid.columns // 2, generator=generator) > 0.9
+    return Batch(
+        slices=torch.rand(count, 6, grid.rows, grid.columns, generator=generator) * 2 - 1,
+        masks=masks.float(),
+        mask_known=torch.ones(count),
+        slice_labels=torch.randint(0, 2, (count, 6), generator=generator).float(),
+        study_labels=torch.randint(0, 2, (studies, 6), generator=generator).float(),
+    )
+
+
+@tries(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([link for link in get_args(Link) if link != "shuffled"]))
+def test_a_study_of_which_nothing_is_known_teaches_no_parameter(seed: int, link: str) -> None:
+    grid = {"rows": 32, "columns": 24, "spacing_mm": 6.0}
+    model = model_settings("tiny", preprocessing=grid, network={"link": link})
+    network, both, size = build_network(model, 0), known_batch(seed, 2, model), model.training.slices_per_study
+    alone = Batch(**{name: part[: len(part) // 2] for name, part in vars(both).items()})
+    both.mask_known[size:] = 0
+    both.slice_labels[size:] = both.study_labels[1:] = -1
+    expected = gradients(network, alone, model)
+    assert (gradients(network, both, model) - expected).norm() < 1e-6 * expected.norm()
+
+
+@tries(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(get_args(Link)), st.data())
+def test_what_a_mask_holds_where_it_is_unknown_changes_no_gradient(seed: int, link: str, data: st.DataObject) -> None:
+    grid = {"rows": 32, "columns": 24, "spacing_mm": 6.0}
+    model = model_settings("tiny", preprocessing=grid, network={"link": link})
+    network, batch = build_network(model, 0), known_batch(seed, 2, model)
+    count = len(batch.mask_known)
+    known = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    batch.mask_known.copy_(torch.tensor(known))
+    before = gradients(network, batch, model)
+    batch.masks[~torch.tensor(known)] = 1 - batch.masks[~torch.tensor(known)]
+    assert gradients(network, batch, model).equal(before)
+
+
+def seen_in_training(studies: list[Study], model: ModelSettings, epochs: int) -> set[bytes]:
+    """Each study as a step saw it."""
+    network, size = build_network(model, 0), model.training.slices_per_study
+    seen: set[bytes] = set()
+
+    def note(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.update(part.contiguous().numpy().tobytes() for part in torch.split(inputs[0], size))
+
+    network.register_forward_pre_hook(note)
+    train_round(network, studies, model, Schedule(1, 1, epochs), np.random.default_rng(0))
+    return seen
+
+
+def test_a_study_is_seen_anew_each_epoch_whatever_the_others_are(small: ModelSettings, make_study: MakeStudy) -> None:
+    same = [make_study(i, slices=20) for i in range(2)]
+    first = seen_in_training([*same, make_study(2), make_study(3)], small, 3)
+    other = seen_in_training([*same, make_study(4, slices=30), make_study(5, positive=False)], small, 3)
+    assert len(first) == len(other) == 4 * 3
+    assert len(first & other) == 2 * 3
