@@ -5,7 +5,7 @@ not public: encoder, losses and the exact form of the link are this project's ow
 
     x ──► encoder ──► decoder ──► mask logits ──► link ──┐
              │            └── quarter-resolution ──► pooled under the seen mask ──► slice logits ──► study head
-             └── deepest features, averaged ─────────────┘
+             └── deepest features, mean and maximum ─────┘
 
 Encoder names (`conv1`, `bn1`, `layer1.0.conv1`, …, `downsample.0`) are those of the common ResNet state dicts, so
 that pretrained weights can start it (`bloodnet_model.pretrained`). Norms are GroupNorm, so nothing like running
@@ -27,6 +27,7 @@ CLASS_COUNT = len(CLASSES)
 _STATISTICS = 5
 _UNIFORM_LOGIT = -3.0  # a constant, nearly empty mask: what `independent` sees in place of the prediction
 _TRUE_LOGIT = 4.0  # how certain the true mask looks to `oracle`
+_LEAK = 0.1  # at these learning rates plain ReLUs died: of 64, 3 to 10 were left
 _RARE_BIAS = -2.0  # few pixels hold blood; starting near their prior shortens the plateau of empty masks
 
 
@@ -99,7 +100,7 @@ class BloodNet(nn.Module):
             self.decoder.append(Block(below + skip, width, 1, norm))
             below = width
         self.mask_head = nn.Conv2d(below, s.mask_channels, 1)
-        seen = s.widths[-1] + s.decoder_widths[-2] + _STATISTICS * s.mask_channels
+        seen = 2 * s.widths[-1] + s.decoder_widths[-2] + _STATISTICS * s.mask_channels
         self.describe = nn.Linear(seen, s.hidden)
         self.classify = nn.Linear(s.hidden, CLASS_COUNT)
         self.study_head: nn.Module = _STUDY_HEADS[s.study_head](s.hidden)
@@ -117,8 +118,11 @@ class BloodNet(nn.Module):
             attention_logits = self.attention_head(up[-1].float())
             seen = seen_by_classifier(self.link, mask_logits, attention_logits, true_masks)
             quarter = up[-2].float()
-            parts = [levels[-1].float().mean((2, 3)), _pooled_under(seen[:, :1], quarter), mask_statistics(seen)]
-            features = F.relu(self.describe(torch.cat(parts, 1)))
+            deepest = levels[-1].float()
+            # The maximum is what finds a small lesion where the link shows none: without it `independent` stays at
+            # chance, and the ablation would compare with a classifier that cannot work.
+            parts = [deepest.mean((2, 3)), deepest.amax((2, 3)), _pooled_under(seen[:, :1], quarter)]
+            features = F.leaky_relu(self.describe(torch.cat([*parts, mask_statistics(seen)], 1)), _LEAK)
             return SliceOutput(mask_logits, self.classify(features), features)
 
     def study_logits(self, features: Tensor, slice_logits: Tensor) -> Tensor:
@@ -204,7 +208,8 @@ _STUDY_HEADS = {"log-sum-exp": LogSumExpHead, "gru-attention": GruAttentionHead}
 def mask_statistics(mask_logits: Tensor) -> Tensor:
     """(slices, n, rows, columns) to (slices, 5 n): by class the largest, top 1 %, mean, log-mean-exp, log soft area.
 
-    The soft area is what a small but certain lesion changes most; the means are what a large, faint one does.
+    The soft area is what a small but certain lesion changes most; the means are what a large, faint one does. All are
+    told from the uniform map's, which has zeros: constant inputs would act as one huge, restless bias.
     """
     flat = mask_logits.flatten(2)
     pixels = flat.shape[-1]
@@ -216,7 +221,8 @@ def mask_statistics(mask_logits: Tensor) -> Tensor:
         torch.logsumexp(flat, -1) - math.log(pixels),
         torch.log(torch.sigmoid(flat).sum(-1) + 0.1),
     ]
-    return 0.3 * torch.cat(statistics, 1)
+    uniform = [_UNIFORM_LOGIT] * 4 + [math.log(pixels / (1 + math.exp(-_UNIFORM_LOGIT)) + 0.1)]
+    return 0.3 * torch.cat([of - at for of, at in zip(statistics, uniform, strict=True)], 1)
 
 
 def build_network(settings: ModelSettings, seed: int) -> BloodNet:

@@ -67,7 +67,7 @@ def auc_plot(aucs: Mapping[str, Sequence[float]], stressed: str, description: st
         drawing = Figure(figsize=(WIDTH_IN, height_in))
         axes = drawing.add_axes((0.26, 0.5 / height_in, 0.54, 1 - 0.6 / height_in))
         values = [value for of in aucs.values() for value in of]
-        axes.set_xlim(np.floor(min(values) * 20) / 20, min(1.0, np.ceil(max(values) * 20) / 20))
+        axes.set_xlim(np.floor(min(values) * 20 - 0.2) / 20, min(1.0, np.ceil(max(values) * 20 + 0.2) / 20))
         axes.set_ylim(len(aucs) - 0.5, -0.5)
         bare(axes)
         axes.grid(axis="x", color=LINE, linewidth=0.5, alpha=0.6)

@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from bloodnet_model.errors import BloodNetError
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import make_folder, write_whole
 from client.site_settings import read_site
 from server.app import OUT, initial_network
 from server.app import app as server_app
@@ -76,19 +76,10 @@ def run_local(settings: RunSettings, sites: Sequence[Path], out: Path, workers: 
 
 
 def run_central(settings: RunSettings, sites: Sequence[Path], trainers: int, out: Path, workers: int) -> None:
-    """All patients at one site, with as many optimiser steps in sequence as each of `trainers` sites has; then report.
-
-    The central site is a site folder whose members are the others, so its patients and splits are the same.
-    """
+    """All patients in one place, with as many optimiser steps in sequence as each of `trainers` sites; report."""
     folder = out / "baselines" / "central"
-    members = [str(site.resolve()) for site in sites]
-    (folder / "site").mkdir(parents=True)
-    write_whole(
-        folder / "site" / "site.yaml", yaml.safe_dump({"name": "central", "members": members, "minimum_cohort": 1})
-    )
-    epochs = max(1, round(settings.rounds * settings.local_epochs / trainers))
-    central = settings.model_copy(update={"strategy": "fedavg", "rounds": 1, "local_epochs": epochs})
-    run_local(central, [folder / "site"], folder / "run", workers)
+    epochs = round(settings.rounds * settings.local_epochs / trainers)
+    run_local(in_one_place(settings, epochs), [central_site(sites, folder / "site")], folder / "run", workers)
     result = read_metrics(folder / "run")
     steps = result["rounds"][0]["sites"]["central"]["steps"]
     metrics = read_metrics(out)
@@ -97,3 +88,17 @@ def run_central(settings: RunSettings, sites: Sequence[Path], trainers: int, out
     metrics["baselines"]["central"] = {**tested, "steps": steps, "note": note}
     write_metrics(out, metrics)
     render_report(out)
+
+
+def central_site(sites: Sequence[Path], folder: Path) -> Path:
+    """A site folder whose members are `sites`, so that its patients and splits are the same; returns `folder`."""
+    members = [str(site.resolve()) for site in sites]
+    make_folder(folder)
+    write_whole(folder / "site.yaml", yaml.safe_dump({"name": "central", "members": members, "minimum_cohort": 1}))
+    return folder
+
+
+def in_one_place(settings: RunSettings, epochs: int) -> RunSettings:
+    """Settings of training at one site, without rounds, for at least one epoch."""
+    alone = {"strategy": "fedavg", "minimum_sites": 1, "rounds": 1, "local_epochs": max(1, epochs)}
+    return settings.model_copy(update=alone)

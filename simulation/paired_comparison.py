@@ -70,7 +70,7 @@ def scored_sites(
     workers: int,
     on_site: Callable[[int], None] = lambda done: None,
 ) -> list[TestedSite]:
-    """Every site scores its patients of `split` with every model; those without such patients are left out.
+    """Every site scores its patients of `split` with every model; one with fewer than its minimum cohort is left out.
 
     models:   safetensors files by name; all see the studies as prepared on `grid`
     patients: the patient of each study, by the study's key; a study it does not name is a patient of its own
@@ -81,7 +81,7 @@ def scored_sites(
         for done, site in enumerate(pool.map(_tested, tasks), start=1):
             tested.append(site)
             on_site(done)
-    return [site for site in tested if len(site.labels)]
+    return [site for site in tested if site is not None]
 
 
 def pooled(sites: Iterable[TestedSite], networks: Iterable[str]) -> dict[str, ScoreHistogram]:
@@ -130,11 +130,13 @@ def _aucs(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(pairs, wins_doubled / np.maximum(2 * pairs, 1), np.nan)
 
 
-def _tested(task: _Task) -> TestedSite:
+def _tested(task: _Task) -> TestedSite | None:
     """In a worker: one site's scores."""
     folder, models, patients, split, grid = task
     data = prepare(load_site(folder), grid)
     studies = data.studies(split)
+    if len(studies) < data.site.settings.minimum_cohort:
+        return None
     scores = {}
     for name, path in models.items():
         network, settings = load_network(path)

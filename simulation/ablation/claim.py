@@ -3,6 +3,7 @@
 The rule was fixed before any arm was trained.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -61,5 +62,11 @@ def _what_would_decide(comparison: Comparison) -> str:
     needed = comparison.difference.studies_to_decide()
     if needed is None:
         return "with so many seeds no number of such studies would decide it"
-    read = comparison.difference.studies
-    return f"about {needed:,} such test studies would decide it if the difference stayed as it is ({read:,} were read)"
+    enough, read = _two_digits(needed), comparison.difference.studies
+    return f"about {enough:,} such test studies would decide it if the difference stayed as it is ({read:,} were read)"
+
+
+def _two_digits(count: int) -> int:
+    """Rounded up to two digits: more would pretend to know."""
+    unit = int(10 ** max(0, len(str(count)) - 2))
+    return math.ceil(count / unit) * unit

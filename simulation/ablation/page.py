@@ -94,8 +94,7 @@ down, the network that is tested.</figcaption>
 {% for link, one in comparisons.items() %}
 <tr><th>{{ link }}</th><td>{{ "%+.3f" | format(one.delta) }}</td><td>{{ one.interval | pair }}</td>
 <td>{{ one.patients_delong | pair }}</td><td>{{ one.patients_bootstrap | pair }}</td>
-<td>{% if decided(one) %}decided{% elif one.studies_to_decide %}{{ one.studies_to_decide | thousands }}
-{% else %}no number{% endif %}</td></tr>
+<td>{{ needed(one) }}</td></tr>
 {% endfor %}
 </tbody></table></div>
 <p class="note">95 % intervals of the difference, from counts and sums that each hospital gives out; no score leaves
@@ -121,7 +120,7 @@ def page_html(found: Mapping[str, Any]) -> str:
         {"pair": _pair, "thousands": "{:,}".format},
         headline=headline(found),
         dice=_dice,
-        decided=_decided,
+        needed=_needed,
         sees=SEES,
         seeds=len(arms[CLAIMED]),
         differences=Markup(_differences(comparisons)),
@@ -164,9 +163,12 @@ def _dice(trainings: list[Mapping[str, Any]]) -> str:
     return f"{sum(last) / len(last):.2f}" if last else "–"
 
 
-def _decided(comparison: Mapping[str, Any]) -> bool:
-    interval = comparison["interval"]
-    return interval is not None and (interval[0] > 0 or interval[1] < 0)
+def _needed(comparison: Mapping[str, Any]) -> str:
+    """How many studies would decide a difference."""
+    interval, needed = comparison["interval"], comparison["studies_to_decide"]
+    if interval is not None and (interval[0] > 0 or interval[1] < 0):
+        return "decided"
+    return "no number" if needed is None else f"{needed:,}"
 
 
 def _pair(interval: tuple[float, float] | None) -> str:

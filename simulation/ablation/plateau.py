@@ -31,9 +31,9 @@ class PlateauSettings(Settings):
 
     check_steps: int = Field(400, ge=1, description="optimiser steps between two looks at validation")
     window: int = Field(3, ge=1, description="looks over whose AUC is averaged: single ones are noisy")
-    patience: int = Field(4, ge=1, description="looks without a gain after which the plateau is reached")
-    gain: float = Field(0.003, ge=0, description="of mean AUC; less is none")
-    maximum_steps: int = Field(7000, ge=1, description="at the full learning rate, plateau or not")
+    patience: int = Field(3, ge=1, description="looks without a gain after which the plateau is reached")
+    gain: float = Field(0.005, ge=0, description="of mean AUC; less is none")
+    maximum_steps: int = Field(6000, ge=1, description="at the full learning rate, plateau or not")
     decay_steps: int = Field(1000, ge=1, description="at a falling learning rate, after that")
 
 

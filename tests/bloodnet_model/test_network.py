@@ -103,9 +103,15 @@ def test_same_seed_same_weights_and_the_global_generator_untouched(small: ModelS
 def test_statistics_of_a_flat_mask_by_hand() -> None:
     statistics = mask_statistics(torch.zeros(1, 6, 10, 10)) / 0.3
     largest, top, mean, soft_maximum, area = statistics.view(5, 6)[:, 0].tolist()
-    assert (largest, top, mean) == (0, 0, 0)
-    assert soft_maximum == pytest.approx(0, abs=1e-6)
-    assert area == pytest.approx(3.914, abs=1e-3)  # log(100 * 0.5 + 0.1)
+    assert (largest, top, mean) == (3, 3, 3)  # above the uniform map, whose logits are -3
+    assert soft_maximum == pytest.approx(3, abs=1e-6)
+    assert area == pytest.approx(2.3366, abs=1e-4)  # log(100 / 2 + 0.1) - log(100 / (1 + e^3) + 0.1)
+
+
+def test_a_uniform_map_says_nothing() -> None:
+    """Zeros: what the classifier of `independent` is told of the mask."""
+    uniform = seen_by_classifier("independent", torch.randn(2, 6, 12, 8), torch.zeros(2, 6, 12, 8))
+    assert torch.allclose(mask_statistics(uniform), torch.zeros(2, 30), atol=1e-5)
 
 
 @pytest.mark.parametrize("slices", [1, 3, 400])

@@ -1,0 +1,124 @@
+"""The ways of training that are compared, each a federation of its own through the same two Flower apps."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from pydantic import Field
+
+from bloodnet_model.errors import BloodNetError
+from bloodnet_model.files import make_folder
+from bloodnet_model.settings import Settings
+from server.run_folder import MODEL, read_metrics
+from server.settings import RunSettings
+from simulation.federation import central_site, in_one_place, run_local
+
+CENTRAL, CENTRAL_TOTAL, LOCAL = "central", "central-total", "local"
+
+
+class ComparisonSettings(Settings):
+    """What is compared, and how often it is trained."""
+
+    strategies: tuple[str, ...] = Field(("fedavg", "fedprox"), min_length=1, description="the first is the reference")
+    seeds: int = Field(5, ge=1, description="trainings of each way")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of training: `folders` federate under `settings`, whose seed each training replaces.
+
+    site: whose own patients alone are trained on; empty unless it is local training
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    settings: RunSettings
+    site: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One way from one seed, in a run folder of its own."""
+
+    way: Way
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.way.name}-seed-{self.seed}"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / MODEL
+
+    def steps(self) -> int:
+        """Optimiser steps of all sites together."""
+        entries = [entry for line in read_metrics(self.folder)["rounds"] for entry in line["sites"].values()]
+        return sum(entry.get("steps", 0) for entry in entries)
+
+    def is_done(self) -> bool:
+        try:
+            return read_metrics(self.folder)["test"] is not None
+        except BloodNetError:
+            return False
+
+
+def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path], out: Path) -> list[Way]:
+    """Every way of training at the sites, which `sites` names: federated, in one place, and each alone.
+
+    In one place there are two: with as many optimiser steps in sequence as a site has, and with as many as all sites
+    have together. Alone, a site has as many steps in sequence as in the federation.
+    """
+    folders, epochs = tuple(sites.values()), run.rounds * run.local_epochs
+    one_place = (central_site(folders, out / CENTRAL),)
+    alone = run.model_copy(update={"strategy": "fedavg", "minimum_sites": 1})
+    return [
+        *(Way(name, folders, run.model_copy(update={"strategy": name})) for name in settings.strategies),
+        Way(CENTRAL, one_place, in_one_place(run, round(epochs / len(folders)))),
+        Way(CENTRAL_TOTAL, one_place, in_one_place(run, epochs)),
+        *(Way(f"{LOCAL}-{name}", (folder,), alone, site=name) for name, folder in sites.items()),
+    ]
+
+
+def trainings(settings: ComparisonSettings, those: Sequence[Way], out: Path) -> list[Training]:
+    """Seed by seed, so that whatever was finished before a stop is whole comparisons."""
+    return [
+        Training(way, seed, out / f"{way.name.replace(':', '.')}-seed-{seed}")
+        for seed in range(settings.seeds)
+        for way in those
+    ]
+
+
+def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Training, int], None]) -> None:
+    """Train what is not there yet, in as many processes; `on_done` hears how many are finished."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(_train, training): training for training in those}
+        for done, training in enumerate(_as_done(running), start=1):
+            on_done(training, done)
+
+
+def _as_done(running: dict[Future[None], Training]) -> Iterator[Training]:
+    while running:
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            training = running.pop(future)
+            future.result()
+            yield training
+
+
+def _train(training: Training) -> None:
+    """In a worker, which has a worker of its own: a run like any other. One that was stopped begins anew."""
+    if training.is_done():
+        return
+    shutil.rmtree(training.folder, ignore_errors=True)
+    settings = training.way.settings
+    seeded = settings.model_copy(update={"seed": settings.seed + training.seed})
+    make_folder(training.folder.parent)
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):  # the bars of runs side by side would mix
+        run_local(seeded, training.way.folders, training.folder, workers=1)
