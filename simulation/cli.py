@@ -3,14 +3,13 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bloodnet_model.commands import run_command
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from simulation import cli_experiments
+from simulation.cli_options import AsJson, ConfigFile, DataFolder, Datasets, PresetName, Sites, Workers, stderr
 
 app = typer.Typer(
     help="Federations of virtual hospitals on this machine, reproducible to the byte.",
@@ -19,23 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 reproduce = typer.Typer(help="Published tables and this project's own, computed anew.", no_args_is_help=True)
+app.add_typer(cli_experiments.app)
 app.add_typer(reproduce, name="reproduce")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout and nothing else there.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
-]
-DataFolder = Annotated[Path | None, typer.Option(help="Where the one data set lies.")]
-Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
-PresetName = Annotated[
-    str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
-]
-ConfigFile = Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")]
-
-COMPARED_STUDIES = 220
-"""Synthetic studies a hospital where ways of training are compared: differences need more patients than an AUC."""
 
 
 def main() -> None:
@@ -117,60 +101,11 @@ def run(
     from simulation.engine import default_workers
     from simulation.federation import simulate
 
-    metrics = simulate(settings, folder, workers or default_workers(), _stderr())
+    metrics = simulate(settings, folder, workers or default_workers(), stderr())
     if as_json:
         print(json.dumps({"folder": str(folder), **_without_histograms(metrics)}))
     else:
         _print_result(metrics, folder)
-
-
-@app.command()
-def ablate(
-    links: Annotated[
-        str | None,
-        typer.Option(help="Arms with commas between, dependent among them; all unless given."),
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each arm; 5 unless given.")] = None,
-    dataset: Datasets = None,
-    data: DataFolder = None,
-    sites: Sites = None,
-    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital; 220 unless given.")] = None,
-    preset: PresetName = None,
-    most_steps: Annotated[
-        int | None, typer.Option(min=1, help="Patience: steps after which an arm ends without a plateau.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
-    config: ConfigFile = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder, runs/ablation-DATE-TIME unless given; what was stopped goes on.")
-    ] = None,
-    workers: Workers = None,
-    as_json: AsJson = False,
-) -> None:
-    """Does classification gain from its dependence on segmentation? All arms trained alike, and a rule's verdict."""
-    from simulation.ablation.console import print_ablation
-    from simulation.ablation.page import REPORT
-    from simulation.ablation.run import ablate, ablation_settings
-    from simulation.engine import default_workers
-    from simulation.settings import read_config, sources_of, with_flags
-
-    flags = {
-        "ablation.links": tuple(links.split(",")) if links else None,
-        "ablation.seeds": seeds,
-        "ablation.plateau.maximum_steps": most_steps,
-        "data.sources": sources_of(dataset or (), data),
-        "data.sites": sites,
-        "data.studies": studies or (None if config else COMPARED_STUDIES),
-        "model.preset": preset,
-        "seed": seed,
-    }
-    settings = ablation_settings(with_flags(read_config(config) if config else {}, flags))
-    folder = out or Path("runs") / f"ablation-{datetime.now():%Y-%m-%d-%H%M%S}"
-    found = ablate(settings, folder, workers or default_workers(), _stderr())
-    if as_json:
-        print(json.dumps({"folder": str(folder), **found}))
-    else:
-        print_ablation(found, folder / REPORT)
 
 
 @app.command()
@@ -190,7 +125,7 @@ def phantom(
     from simulation.phantom import PhantomSettings
 
     settings = PhantomSettings(hospitals, studies, slices, matrix, seed, prevalence)
-    folders = draw_phantoms(out, settings, workers or default_workers(), _stderr())
+    folders = draw_phantoms(out, settings, workers or default_workers(), stderr())
     print(f"{len(folders)} hospitals with {studies} studies each in {out}")
     print(f"train on them: bloodnet-simulate run --dataset folder --data {out}")
 
@@ -214,73 +149,6 @@ def datasets(as_json: AsJson = False) -> None:
             print(f"  held out  bloodnet-simulate run --held-out {known.name}=DIR, as {sets}")
         print()
     print("None of them is fetched for you: the licences are between you and who gives the data out.")
-
-
-@app.command("triage-benefit")
-def triage_benefit(
-    run_folder: Annotated[
-        Path | None, typer.Option("--run", help="Folder of a run: its test patients are the ROC.", show_default=False)
-    ] = None,
-    sensitivity: Annotated[float | None, typer.Option(help="Of a flag, where no run is at hand.")] = None,
-    specificity: Annotated[float | None, typer.Option(help="Of that flag.")] = None,
-    sensitivity_target: Annotated[
-        float | None, typer.Option(help="Where on the run's ROC a study is flagged; 0.9 unless given.")
-    ] = None,
-    arrivals_per_hour: Annotated[float | None, typer.Option(help="Head CTs that arrive; 3 unless given.")] = None,
-    reading_minutes: Annotated[float | None, typer.Option(help="Mean of a reading; 16 unless given.")] = None,
-    reading_sd_minutes: Annotated[
-        float | None, typer.Option(help="Standard deviation of a reading; 8 unless given.")
-    ] = None,
-    radiologists: Annotated[int | None, typer.Option(help="Who read at a time; 1 unless given.")] = None,
-    prevalence: Annotated[float | None, typer.Option(help="Share of studies with ICH; 0.16 unless given.")] = None,
-    scoring_seconds: Annotated[
-        float | None, typer.Option(help="From arrival until the score is there; 60 unless given.")
-    ] = None,
-    days: Annotated[float | None, typer.Option(help="Days that count; 30 unless given.")] = None,
-    warm_up_days: Annotated[
-        float | None, typer.Option(help="Days before and after that do not count; by the load unless given.")
-    ] = None,
-    replications: Annotated[int | None, typer.Option(help="How often all is simulated; 30 unless given.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything; 0 unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the page and the picture.")] = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """How many minutes sooner a study with hemorrhage is read when the worklist follows the scores, and who pays."""
-    from rich.console import Console
-
-    from bloodnet_model.commands import bars
-    from simulation.triage_benefit.benefit import simulate_benefit
-    from simulation.triage_benefit.classifier import classifier_of
-    from simulation.triage_benefit.console import print_benefit
-    from simulation.triage_benefit.outputs import to_json, write_outputs
-    from simulation.triage_benefit.settings import benefit_settings
-
-    settings = benefit_settings(
-        {
-            "arrivals_per_hour": arrivals_per_hour,
-            "reading_minutes": reading_minutes,
-            "reading_sd_minutes": reading_sd_minutes,
-            "radiologists": radiologists,
-            "prevalence": prevalence,
-            "scoring_seconds": scoring_seconds,
-            "days": days,
-            "warm_up_days": warm_up_days,
-            "replications": replications,
-            "seed": seed,
-        }
-    )
-    classifier = classifier_of(run_folder, sensitivity_target, sensitivity, specificity)
-    with bars(_stderr()) as on_progress:
-        benefit = simulate_benefit(
-            settings, classifier, lambda done: on_progress("simulating", done, settings.replications)
-        )
-    paths = write_outputs(benefit, out)
-    if as_json:
-        print(json.dumps({"files": [str(path) for path in paths], **to_json(benefit)}))
-        return
-    print_benefit(benefit, Console())
-    for path in paths:
-        Console().print(f"{path.suffix[1:]:<8} {path}", highlight=False, soft_wrap=True)
 
 
 @reproduce.command("cq500-table")
@@ -316,7 +184,7 @@ def synthetic_heads(
     from bloodnet_model.commands import bars
     from simulation.synthetic_heads import draw_picture, examine
 
-    with bars(_stderr()) as on_progress:
+    with bars(stderr()) as on_progress:
         lines, shown = examine(studies, seed, lambda done: on_progress("drawing and measuring", done, studies))
     picture = draw_picture(shown, seed, out)
     if as_json:
@@ -359,9 +227,3 @@ def _without_histograms(metrics: Any) -> Any:
     if not isinstance(metrics, dict):
         return metrics
     return {key: _without_histograms(value) for key, value in metrics.items() if key != "histograms"}
-
-
-def _stderr() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -30,7 +30,7 @@ def difference_plot(rows: Sequence[DifferenceRow], label: str, description: str)
     with house_style("differences"):
         height_in = 0.8 + 0.42 * len(rows)
         drawing = Figure(figsize=(WIDTH_IN, height_in))
-        axes = drawing.add_axes((0.24, 0.5 / height_in, 0.40, 1 - 0.8 / height_in))
+        axes = drawing.add_axes((0.27, 0.5 / height_in, 0.34, 1 - 0.8 / height_in))
         ends = [abs(end) for row in rows for pair in (row.interval, row.patients) for end in pair or ()]
         reach = max([_NARROWEST, *ends, *(abs(row.delta) for row in rows)]) * 1.08
         axes.set_xlim(-reach, reach)
@@ -49,7 +49,7 @@ def difference_plot(rows: Sequence[DifferenceRow], label: str, description: str)
 def _difference(axes: Axes, y: int, row: DifferenceRow) -> None:
     colour, weight = (POOLED, "bold") if row.stressed else (SITE, "normal")
     beside = axes.get_yaxis_transform()
-    axes.text(-0.04, y, short(row.name, 21), transform=beside, ha="right", va="center", fontweight=weight)
+    axes.text(-0.04, y, short(row.name, 19), transform=beside, ha="right", va="center", fontweight=weight)
     if row.interval is not None:
         axes.plot(row.interval, [y, y], color=colour, linewidth=2.6, alpha=0.45, solid_capstyle="butt")
     if row.patients is not None:
@@ -57,7 +57,7 @@ def _difference(axes: Axes, y: int, row: DifferenceRow) -> None:
     axes.plot([row.delta], [y], marker="s", markersize=5, color=colour, clip_on=False)
     low_high = f" ({row.interval[0]:+.3f} to {row.interval[1]:+.3f})" if row.interval else " (no interval)"
     text = f"{row.delta:+.3f}{low_high}"
-    axes.text(1.05, y, text, transform=beside, va="center", fontsize=8, fontweight=weight)
+    axes.text(1.05, y, text, transform=beside, va="center", fontsize=7.8, fontweight=weight)
 
 
 def auc_plot(aucs: Mapping[str, Sequence[float]], stressed: str, description: str) -> str:
@@ -86,7 +86,7 @@ def curves_plot(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], des
     """Validation AUC by optimiser step, a panel a way of training, a line a seed; the last point is after the decay."""
     with house_style("curves"):
         rows = -(-len(curves) // 2)
-        height_in = 0.45 + 1.15 * rows
+        height_in = 0.45 + 1.55 * rows
         drawing = Figure(figsize=(WIDTH_IN, height_in))
         panels = drawing.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
         drawing.subplots_adjust(

@@ -75,7 +75,7 @@ down, the network that is tested.</figcaption>
 <th>validation Dice</th><th>steps</th><th>plateaus</th></tr></thead>
 <tbody>
 {% for link, trainings in arms.items() %}
-<tr><th>{{ link }}</th><td class="text">{{ sees[link] }}</td>
+<tr><th>{{ link }}</th><td class="text why">{{ sees[link] }}</td>
 <td>{{ "%.3f" | format(trainings | map(attribute="auc") | sum / trainings | length) }}</td>
 <td>{% for arm in trainings %}{{ "%.3f" | format(arm.auc) }} {% endfor %}</td>
 <td>{{ dice(trainings) }}</td>
@@ -92,8 +92,8 @@ down, the network that is tested.</figcaption>
 <th>patients, bootstrap</th><th>studies that would decide</th></tr></thead>
 <tbody>
 {% for link, one in comparisons.items() %}
-<tr><th>{{ link }}</th><td>{{ "%+.3f" | format(one.delta) }}</td><td>{{ one.interval | pair }}</td>
-<td>{{ one.patients_delong | pair }}</td><td>{{ one.patients_bootstrap | pair }}</td>
+<tr><th>{{ link }}</th><td>{{ "%+.3f" | format(one.delta) }}</td><td class="ci">{{ one.interval | pair }}</td>
+<td class="ci">{{ one.patients_delong | pair }}</td><td class="ci">{{ one.patients_bootstrap | pair }}</td>
 <td>{{ needed(one) }}</td></tr>
 {% endfor %}
 </tbody></table></div>

@@ -21,7 +21,7 @@ _BODY: Final = """
 <td colspan="5" class="text undefined">{{ one.undefined }}</td>
 {% else %}
 <td>{{ one.auc_first | average }}</td><td>{{ one.auc_second | average }}</td><td>{{ "%+.3f" | format(one.delta) }}</td>
-<td>{{ one.interval | pair }}</td><td>{{ one.patients_bootstrap | pair }}</td>
+<td class="ci">{{ one.interval | pair }}</td><td class="ci">{{ one.patients_bootstrap | pair }}</td>
 {% endif %}
 </tr>
 {% endmacro %}

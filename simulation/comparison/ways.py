@@ -79,7 +79,7 @@ def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path],
     one_place = (central_site(folders, out / CENTRAL),)
     alone = run.model_copy(update={"strategy": "fedavg", "minimum_sites": 1})
     return [
-        *(Way(name, folders, run.model_copy(update={"strategy": name})) for name in settings.strategies),
+        *(Way(_short(name), folders, run.model_copy(update={"strategy": name})) for name in settings.strategies),
         Way(CENTRAL, one_place, in_one_place(run, round(epochs / len(folders)))),
         Way(CENTRAL_TOTAL, one_place, in_one_place(run, epochs)),
         *(Way(f"{LOCAL}-{name}", (folder,), alone, site=name) for name, folder in sites.items()),
@@ -88,11 +88,7 @@ def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path],
 
 def trainings(settings: ComparisonSettings, those: Sequence[Way], out: Path) -> list[Training]:
     """Seed by seed, so that whatever was finished before a stop is whole comparisons."""
-    return [
-        Training(way, seed, out / f"{way.name.replace(':', '.')}-seed-{seed}")
-        for seed in range(settings.seeds)
-        for way in those
-    ]
+    return [Training(way, seed, out / f"{way.name}-seed-{seed}") for seed in range(settings.seeds) for way in those]
 
 
 def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Training, int], None]) -> None:
@@ -101,6 +97,11 @@ def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Traini
         running = {pool.submit(_train, training): training for training in those}
         for done, training in enumerate(_as_done(running), start=1):
             on_done(training, done)
+
+
+def _short(strategy: str) -> str:
+    """`FedMedian` of `flwr.serverapp.strategy:FedMedian`."""
+    return strategy.rpartition(":")[2]
 
 
 def _as_done(running: dict[Future[None], Training]) -> Iterator[Training]:

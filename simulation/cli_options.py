@@ -1,0 +1,28 @@
+"""Options that several of `bloodnet-simulate`'s commands have, spelled once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout and nothing else there.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
+]
+DataFolder = Annotated[Path | None, typer.Option(help="Where the one data set lies.")]
+Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
+PresetName = Annotated[
+    str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
+]
+ConfigFile = Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")]
+
+
+def stderr() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
