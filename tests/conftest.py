@@ -5,11 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings as hypothesis_settings
 
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.study import Study
 
 MakeStudy = Callable[..., Study]
+
+hypothesis_settings.register_profile("bloodnet", deadline=None)  # a busy machine is no bug
+hypothesis_settings.load_profile("bloodnet")
 
 
 @pytest.fixture(autouse=True)
