@@ -64,7 +64,7 @@ arms have the same.</figcaption>
 <figure class="card">
 <h2>Each arm trained to its plateau</h2>
 {{ curves }}
-<figcaption>Validation AUC at the full learning rate until it rises no more; red: after the learning rate has come
+<figcaption>Validation AUC at a steady learning rate until it rises no more; red: after the learning rate has come
 down, the network that is tested.</figcaption>
 </figure>
 </div>

@@ -1,4 +1,4 @@
-"""Training until validation rises no more: the full learning rate while it does, then a short cosine down.
+"""Training until validation rises no more: a steady learning rate while it does, then a short cosine down.
 
 A fixed short budget would compare how fast networks learn, not how well. Warm-up, stable rate, decay: Hu et al.,
 MiniCPM, arXiv 2404.06395.
@@ -29,11 +29,15 @@ _CHANCE: Final = 0.6
 class PlateauSettings(Settings):
     """When training ends."""
 
+    learning_rate_share: float = Field(
+        1 / 3, gt=0, description="of the preset's: at the full rate so many units died that an arm could stay at chance"
+    )
+    warmup_steps: int = Field(100, ge=0)
     check_steps: int = Field(400, ge=1, description="optimiser steps between two looks at validation")
     window: int = Field(3, ge=1, description="looks over whose AUC is averaged: single ones are noisy")
     patience: int = Field(3, ge=1, description="looks without a gain after which the plateau is reached")
     gain: float = Field(0.005, ge=0, description="of mean AUC; less is none")
-    maximum_steps: int = Field(6000, ge=1, description="at the full learning rate, plateau or not")
+    maximum_steps: int = Field(6000, ge=1, description="at the steady learning rate, plateau or not")
     decay_steps: int = Field(1000, ge=1, description="at a falling learning rate, after that")
 
 
@@ -73,6 +77,8 @@ def train_to_plateau(
     """Train `network` in place. Raises as `train_round` does."""
     epoch = steps_per_epoch(len(studies), settings.training.studies_per_step)
     epochs = max(1, round(plateau.check_steps / epoch))
+    rate = plateau.learning_rate_share * settings.training.learning_rate
+    settings = _with_schedule(settings, learning_rate=rate, warmup_steps=plateau.warmup_steps)
     stable = _with_schedule(settings, final_learning_rate_share=1.0)
     checks: list[Check] = []
     state, step, stage = None, 0, 0

@@ -56,12 +56,10 @@ def test_the_rate_stays_up_until_the_plateau(
 ) -> None:
     rates: list[float] = []
     monkeypatch.setattr("bloodnet_model.training._set_learning_rate", lambda optimizer, rate: rates.append(rate))
-    training = small.training.model_copy(update={"warmup_steps": 2})
     studies = [make_study(seed, positive=seed % 2 == 0) for seed in range(4)]
-    rule = PlateauSettings(check_steps=4, maximum_steps=8, decay_steps=8)
-    settings = small.model_copy(update={"training": training})
-    train_to_plateau(build_network(small, 0), studies, lambda _: (0.5, 0.0), settings, rule, np.random.default_rng(0))
-    full = training.learning_rate
+    rule = PlateauSettings(check_steps=4, maximum_steps=8, decay_steps=8, warmup_steps=2, learning_rate_share=0.5)
+    train_to_plateau(build_network(small, 0), studies, lambda _: (0.5, 0.0), small, rule, np.random.default_rng(0))
+    full = 0.5 * small.training.learning_rate
     assert rates[0] == full / 2
     assert rates[1:8] == [full] * 7
     assert rates[8] == full
