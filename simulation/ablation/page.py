@@ -80,7 +80,7 @@ down, the network that is tested.</figcaption>
 <td>{% for arm in trainings %}{{ "%.3f" | format(arm.auc) }} {% endfor %}</td>
 <td>{{ dice(trainings) }}</td>
 {% set steps = trainings | map(attribute="steps") | list %}
-<td>{{ steps | min | thousands }} to {{ steps | max | thousands }}</td>
+<td>{{ steps | min | thousands }}{% if steps | max > steps | min %} to {{ steps | max | thousands }}{% endif %}</td>
 <td>{{ trainings | selectattr("settled") | list | length }} of {{ trainings | length }}</td></tr>
 {% endfor %}
 </tbody></table></div>
@@ -97,6 +97,9 @@ down, the network that is tested.</figcaption>
 <td>{{ needed(one) }}</td></tr>
 {% endfor %}
 </tbody></table></div>
+{% if seeds == 1 %}
+<p>With one seed every interval is for new patients alone: what another training would give, nobody knows.</p>
+{% endif %}
 <p class="note">95 % intervals of the difference, from counts and sums that each hospital gives out; no score leaves
 one. Intervals of single pairs are not adjusted for there being several. "No number": with so many seeds, chance in
 training alone keeps the interval on 0.</p>
