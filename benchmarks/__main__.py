@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cache, decoding, headers, index_memory, memory, overhead, startup, training
+from benchmarks import cache, decoding, gpu, headers, index_memory, memory, overhead, startup, training
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     results["overhead"] = overhead.measure()
     print("\ntraining (aim: at least 2.7 times the slices a second of float32 with contiguous tensors)")
     results["training"] = training.measure()
+    print("\ntraining on a GPU (aim: 85 % of the time in the model's kernels, at half the rate of its convolutions)")
+    results["gpu"] = gpu.measure()
     print("\npeak memory (aim: flat from 4 to 40 hospitals)")
     results["memory"] = memory.measure()
     print("\nheader scan on one core (aim: at least 2.5 times pydicom's)")

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from bloodnet_model.augmentation import augment, draw_changes, joined
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.settings import TrainingSettings
 from bloodnet_model.study import Study
+
+CPU: Final = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ class Draw(NamedTuple):
         return np.random.default_rng([base, self.epoch, self.study, self.repeat])
 
 
-def slice_stack(study: Study, chosen: NDArray[np.int64], neighbours: int) -> Tensor:
+def slice_stack(study: Study, chosen: NDArray[np.int64], neighbours: int, device: torch.device = CPU) -> Tensor:
     """The chosen slices, each with its neighbours as channels (edges repeated), scaled to -1..1.
 
     Returns float32 (chosen, (2 * neighbours + 1) * windows, rows, columns), channels_last.
     """
-    return scaled(_windows(study, chosen, neighbours)).contiguous(memory_format=torch.channels_last)
+    windows = sent(_windows(study, chosen, neighbours), device)
+    return scaled(windows).contiguous(memory_format=torch.channels_last)
 
 
 def scaled(windows: Tensor) -> Tensor:
@@ -53,17 +56,18 @@ def scaled(windows: Tensor) -> Tensor:
     return windows.to(torch.float32).mul_(2 / 255).sub_(1)
 
 
-def _windows(study: Study, chosen: NDArray[np.int64], neighbours: int) -> Tensor:
+def _windows(study: Study, chosen: NDArray[np.int64], neighbours: int) -> NDArray[np.uint8]:
     """uint8 (chosen, (2 * neighbours + 1) * windows, rows, columns)."""
     offsets = np.arange(-neighbours, neighbours + 1)
     which = np.clip(chosen[:, None] + offsets, 0, study.slices - 1)
-    return torch.from_numpy(study.windows[which]).flatten(1, 2)  # (chosen, 2n + 1, windows, ...) merged
+    windows: NDArray[np.uint8] = study.windows[which].reshape(len(chosen), -1, *study.windows.shape[2:])
+    return windows
 
 
-def unpack_mask(mask_bits: NDArray[np.uint8]) -> Tensor:
+def unpack_mask(mask_bits: NDArray[np.uint8], device: torch.device = CPU) -> Tensor:
     """uint8 bit fields (slices, rows, columns) to float32 (slices, 6, rows, columns)."""
-    shifts = torch.arange(len(CLASSES), dtype=torch.uint8)[:, None, None]
-    return ((torch.from_numpy(np.array(mask_bits))[:, None] >> shifts) & 1).to(torch.float32)
+    shifts = torch.arange(len(CLASSES), dtype=torch.uint8, device=device)[:, None, None]
+    return ((sent(np.array(mask_bits), device)[:, None] >> shifts) & 1).to(torch.float32)
 
 
 def choose_slices(study: Study, settings: TrainingSettings, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -115,7 +119,11 @@ def steps_per_epoch(studies: int, studies_per_step: int) -> int:
 
 
 def make_batch(
-    studies: Sequence[Study], settings: TrainingSettings, neighbours: int, rngs: Sequence[np.random.Generator]
+    studies: Sequence[Study],
+    settings: TrainingSettings,
+    neighbours: int,
+    rngs: Sequence[np.random.Generator],
+    device: torch.device = CPU,
 ) -> Batch:
     """One augmented batch; slices and changes of a study come from its own generator, whatever else is in the batch."""
     chosen = [choose_slices(study, settings, rng) for study, rng in zip(studies, rngs, strict=True)]
@@ -127,18 +135,24 @@ def make_batch(
         ]
     )
     slices, masks = augment(
-        scaled(torch.cat([_windows(study, which, neighbours) for study, which in pairs])),
-        unpack_mask(np.concatenate([study.mask_bits[which] for study, which in pairs])),
+        scaled(sent(np.concatenate([_windows(study, which, neighbours) for study, which in pairs]), device)),
+        unpack_mask(np.concatenate([study.mask_bits[which] for study, which in pairs]), device),
         changes,
     )
     return Batch(
         slices=slices.contiguous(memory_format=torch.channels_last),
         masks=masks,
-        mask_known=_joined([study.mask_known[which] for study, which in pairs]),
-        slice_labels=_joined([study.slice_labels[which] for study, which in pairs]),
-        study_labels=_joined([study.study_labels[None] for study in studies]),
+        mask_known=_joined([study.mask_known[which] for study, which in pairs], device),
+        slice_labels=_joined([study.slice_labels[which] for study, which in pairs], device),
+        study_labels=_joined([study.study_labels[None] for study in studies], device),
     )
 
 
-def _joined(parts: Sequence[NDArray[np.generic]]) -> Tensor:
-    return torch.from_numpy(np.concatenate(parts)).to(torch.float32)
+def sent(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """`array` on `device`; to a GPU by way of pinned memory, so that nobody waits for it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _joined(parts: Sequence[NDArray[np.generic]], device: torch.device) -> Tensor:
+    return sent(np.concatenate(parts), device).to(torch.float32)

@@ -1,13 +1,34 @@
-"""The device a site trains on, and the precision that is fast there."""
+"""The device a site trains on, the precision that is fast there, and what it has memory for."""
 
+import shutil
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import Final, TypeVar, cast
 
 import torch
+from torch import nn
+
+from bloodnet_model.errors import NoGpu
+from bloodnet_model.settings import DeviceChoice
+
+NO_GPU: Final = (
+    "`device: gpu` is set, and PyTorch finds no GPU; install PyTorch with CUDA, give the container its GPU "
+    "(`--gpus all`), or set `device: auto`."
+)
+_COMPILING_PAYS_FROM: Final = 5000
+"""Steps of a round over which the minute that compiling takes is earned back, at some 10 ms a step: an estimate."""
+_OLDEST_COMPILED: Final = (7, 0)  # compute capability that Triton writes kernels for
+
+N = TypeVar("N", bound=nn.Module)
 
 
-def best_device() -> torch.device:
-    """The first GPU, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def best_device(choice: DeviceChoice = "auto") -> torch.device:
+    """The first GPU, or the CPU where there is none or none is wanted; raises NoGpu where one is demanded."""
+    if choice != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    if choice == "gpu":
+        raise NoGpu(NO_GPU)
+    return torch.device("cpu")
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -19,5 +40,35 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 autocast where it is fast, float32 elsewhere."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_bfloat16(device))
+    """bfloat16 where it is fast; elsewhere float32 on a CPU, and float16 on a GPU, for which `new_scaler` is there."""
+    fast = has_fast_bfloat16(device)
+    return torch.autocast(device.type, torch.bfloat16 if fast else torch.float16, enabled=fast or device.type == "cuda")
+
+
+def new_scaler(device: torch.device) -> torch.amp.GradScaler:
+    """Scales the loss so that gradients are not lost in float16; does nothing where `autocast` takes another type."""
+    return torch.amp.GradScaler(device.type, enabled=device.type == "cuda" and not has_fast_bfloat16(device))
+
+
+def compiled(network: N, device: torch.device, steps: int) -> N:
+    """`network` with kernels of its own, over the same weights, where that pays: many steps on a recent GPU.
+
+    Not on a CPU: there the first step takes one to two minutes, and the later ones gain nothing.
+    """
+    if device.type != "cuda" or steps < _COMPILING_PAYS_FROM or not _can_compile(device):
+        return network
+    return cast(N, torch.compile(network, dynamic=False))
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that PyTorch can still take on a GPU, what it has taken and not in use among them; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Whether Triton is there, a compiler that it needs, and a GPU that it knows."""
+    tools = find_spec("triton") and any(map(shutil.which, ("cc", "gcc", "clang")))
+    return bool(tools) and torch.cuda.get_device_capability(device) >= _OLDEST_COMPILED

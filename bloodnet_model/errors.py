@@ -45,6 +45,12 @@ class WeightsError(BloodNetError):
     code = "bad-weights"
 
 
+class NoGpu(BloodNetError):
+    """A GPU is demanded and there is none that can be used."""
+
+    code = "no-gpu"
+
+
 class TrainingDiverged(BloodNetError):
     """A loss became NaN or infinite; the round's weights are thrown away."""
 

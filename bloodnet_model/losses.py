@@ -6,6 +6,7 @@ is blood somewhere in it: the smooth maximum of its mask is trained towards that
 """
 
 import math
+from functools import cache
 from typing import Final, NamedTuple
 
 import torch
@@ -32,7 +33,7 @@ class Losses(NamedTuple):
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Class-weighted cross-entropy over the known labels, both (n, 6); 0 where none is known."""
-    weights = torch.tensor(CLASS_WEIGHTS, device=logits.device) * (labels >= 0)
+    weights = _class_weights(logits.device) * (labels >= 0)
     each = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none")
     return (each * weights).sum() / weights.sum().clamp(min=1e-6)
 
@@ -43,7 +44,7 @@ def mask_loss(mask_logits: Tensor, masks: Tensor, known: Tensor, positive_weight
     mask_logits, masks: (n, 1 or 6, rows, columns); known: (n,). Dice stays off empty slices: there it would reward a
     mask head that predicts nothing, the plateau on which training starts.
     """
-    weight = torch.tensor(positive_weight, device=masks.device)
+    weight = torch.full((), positive_weight, device=masks.device)
     each = F.binary_cross_entropy_with_logits(mask_logits, masks, pos_weight=weight, reduction="none")
     each = each * _said_by_mask(masks)
     cross_entropy = _mean_where(each.mean((1, 2, 3)), known)
@@ -84,6 +85,12 @@ def joint_loss(
     study = label_loss(study_logits, study_labels)
     total = settings.mask_weight * mask + settings.slice_weight * slices + settings.study_weight * study
     return Losses(total, mask, slices, study)
+
+
+@cache
+def _class_weights(device: torch.device) -> Tensor:
+    """(6,) on `device`, sent there once: a GPU would be waited for each time."""
+    return torch.tensor(CLASS_WEIGHTS, device=device)
 
 
 def _said_by_mask(masks: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.settings import Link, ModelSettings, NetworkSettings, Norm
+from bloodnet_model.layers import Block, Norms, joined, stage
+from bloodnet_model.settings import Link, ModelSettings, NetworkSettings
 
 CLASS_COUNT = len(CLASSES)
 _STATISTICS = 5
@@ -85,14 +86,14 @@ class BloodNet(nn.Module):
         self.link: Link = s.link
         self.mask_channels = s.mask_channels
         channels = windows * (2 * s.neighbours + 1)
-        norm = _Norms(s.norm, s.norm_from)
+        norm = Norms(s.norm, s.norm_from)
         self.conv1 = nn.Conv2d(channels, s.widths[0], s.stem_kernel, 2, s.stem_kernel // 2, bias=False)
         self.bn1 = norm(s.widths[0])
         self.stem_pool = s.stem_pool
         self.stages = [f"layer{i + 1}" for i in range(len(s.widths))]
         for i, name in enumerate(self.stages):
             before = s.widths[max(0, i - 1)]
-            self.add_module(name, _stage(before, s.widths[i], s.blocks[i], 1 if i == 0 else 2, norm))
+            self.add_module(name, stage(before, s.widths[i], s.blocks[i], 1 if i == 0 else 2, norm))
         skips = [*([s.widths[0]] if s.stem_pool else []), *s.widths[:-1]]
         self.decoder = nn.ModuleList()
         below = s.widths[-1]
@@ -113,7 +114,7 @@ class BloodNet(nn.Module):
         """`true_masks` (slices, mask channels, rows / 2, columns / 2) in {0, 1} are for the link `oracle` alone."""
         levels = self._encode(slices)
         up = self._decode(levels)
-        mask_logits = self.mask_head(up[-1]).float()
+        mask_logits = self.mask_head(up[-1]).float().contiguous()  # a map at a time: sums run along its pixels
         with torch.autocast(slices.device.type, enabled=False):  # sums over many pixels: float32
             attention_logits = self.attention_head(up[-1].float())
             seen = seen_by_classifier(self.link, mask_logits, attention_logits, true_masks)
@@ -133,7 +134,7 @@ class BloodNet(nn.Module):
 
     def _encode(self, slices: Tensor) -> list[Tensor]:
         """Feature maps from half resolution down to the deepest."""
-        x = F.relu(self.bn1(self.conv1(slices)))
+        x = F.relu(self.bn1(self.conv1(slices)), inplace=True)
         levels = []
         if self.stem_pool:
             levels.append(x)
@@ -147,32 +148,9 @@ class BloodNet(nn.Module):
         """Feature maps from the deepest skip up to half resolution."""
         x, maps = levels[-1], []
         for block, skip in zip(self.decoder, reversed(levels[:-1]), strict=True):
-            x = block(torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], 1))
+            x = block(joined(F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip))
             maps.append(x)
         return maps
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385), shrinking its shortcut by averaging."""
-
-    def __init__(self, before: int, width: int, stride: int, norm: "_Norms") -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
-        self.bn1 = norm(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn2 = norm(width)
-        self.stride = stride
-        self.downsample: nn.Module = nn.Identity()
-        if before != width:
-            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, bias=False), norm(width))
-        if isinstance(self.bn2, nn.Identity):  # without a norm, a full-size residual makes the first steps diverge
-            with torch.no_grad():
-                self.conv2.weight.mul_(0.25)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        shortcut = self.downsample(x if self.stride == 1 else F.avg_pool2d(x, self.stride))
-        return F.relu(y + shortcut)
 
 
 class LogSumExpHead(nn.Module):
@@ -244,20 +222,3 @@ def _certain(true_masks: Tensor | None) -> Tensor:
     if true_masks is None:
         raise DataError("The link `oracle` sees the true masks and can only be used where there are some.")
     return (2 * true_masks - 1) * _TRUE_LOGIT
-
-
-def _stage(before: int, width: int, blocks: int, stride: int, norm: "_Norms") -> nn.Sequential:
-    first = Block(before, width, stride, norm)
-    return nn.Sequential(first, *(Block(width, width, 1, norm) for _ in range(blocks - 1)))
-
-
-class _Norms(NamedTuple):
-    """Norm layers where they pay: they take half of a CPU step at high resolution, where channels are few."""
-
-    kind: Norm
-    least_channels: int
-
-    def __call__(self, channels: int) -> nn.Module:
-        if channels < self.least_channels:
-            return nn.Identity()
-        return nn.GroupNorm(8, channels) if self.kind == "group" else nn.BatchNorm2d(channels)

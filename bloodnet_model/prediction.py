@@ -6,14 +6,18 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from bloodnet_model.batches import slice_stack, unpack_mask
-from bloodnet_model.device import autocast
+from bloodnet_model.batches import sent, slice_stack, unpack_mask
+from bloodnet_model.device import autocast, free_memory
 from bloodnet_model.network import BloodNet, shown_to_oracle
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.study import Study
 
 SLICES_AT_ONCE: Final = 32
+"""On a CPU, whose memory is not asked for."""
+_MOST_AT_ONCE: Final = 64
+_BYTES_A_PIXEL: Final = 5  # of the input, times the channels of the first width: an estimate, from above
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,36 @@ class Prediction:
 
 @torch.inference_mode()
 def predict_study(
-    network: BloodNet, study: Study, settings: ModelSettings, slices_at_once: int = SLICES_AT_ONCE
+    network: BloodNet, study: Study, settings: ModelSettings, slices_at_once: int | None = None
 ) -> Prediction:
     """Classify and segment one study from all its slices; does not depend on any other study.
 
-    Memory is bounded by `slices_at_once`, on which no score depends, except with the control `shuffled`.
+    Memory is bounded by `slices_at_once`, chosen by what is free unless given, and halved where it does not fit. No
+    score depends on it, but for noise of float sums, except with the control `shuffled`.
     """
     network.eval()
+    at_once = slices_at_once or _slices_at_once(settings, next(network.parameters()).device)
+    while True:
+        try:
+            return _predicted(network, study, settings, at_once)
+        except torch.OutOfMemoryError:
+            if at_once == 1:
+                raise
+        at_once //= 2
+        torch.cuda.empty_cache()
+
+
+def _predicted(network: BloodNet, study: Study, settings: ModelSettings, at_once: int) -> Prediction:
     device = next(network.parameters()).device
-    outputs = []
-    for start in range(0, study.slices, slices_at_once):
-        chosen = np.arange(start, min(start + slices_at_once, study.slices))
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for start in range(0, study.slices, at_once):
+        chosen = np.arange(start, min(start + at_once, study.slices))
         with autocast(device):
-            masks = shown_to_oracle(network, *_drawn(study, chosen, device))
-            outputs.append(network(slice_stack(study, chosen, settings.network.neighbours).to(device), masks))
-    features = torch.cat([output.features for output in outputs])
-    slice_logits = torch.cat([output.slice_logits for output in outputs])
+            stack = slice_stack(study, chosen, settings.network.neighbours, device)
+            output = network(stack, _true_masks(network, study, chosen))
+        parts.append((output.features, output.slice_logits, output.mask_logits[:, 0] > 0))  # the rest is freed
+    features, slice_logits, mask = (torch.cat(of_a_kind) for of_a_kind in zip(*parts, strict=True))
     study_logits = network.study_logits(features[None], slice_logits[None])[0]
-    mask = torch.cat([output.mask_logits[:, 0] > 0 for output in outputs])
     return Prediction(
         torch.sigmoid(study_logits.double()).cpu().numpy(),
         torch.sigmoid(slice_logits.double()).cpu().numpy(),
@@ -52,9 +68,25 @@ def predict_study(
     )
 
 
-def _drawn(study: Study, chosen: NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    known = torch.from_numpy(np.array(study.mask_known[chosen]))
-    return unpack_mask(study.mask_bits[chosen]).to(device), known.to(device)
+def _slices_at_once(settings: ModelSettings, device: torch.device) -> int:
+    free = free_memory(device)
+    if free is None:
+        return SLICES_AT_ONCE
+    grid = settings.preprocessing
+    return slices_that_fit(free, _BYTES_A_PIXEL * settings.network.widths[0] * grid.rows * grid.columns)
+
+
+def slices_that_fit(free_bytes: int, bytes_a_slice: int) -> int:
+    """The power of two, from 1 to 64, that takes at most half of the free memory."""
+    return min(_MOST_AT_ONCE, 1 << max(0, (free_bytes // (2 * bytes_a_slice)).bit_length() - 1))
+
+
+def _true_masks(network: BloodNet, study: Study, chosen: NDArray[np.int64]) -> Tensor | None:
+    if network.link != "oracle":
+        return None
+    device = next(network.parameters()).device
+    known = sent(np.array(study.mask_known[chosen]), device)
+    return shown_to_oracle(network, unpack_mask(study.mask_bits[chosen], device), known)
 
 
 def dice(predicted: NDArray[np.bool_], study: Study) -> float | None:

@@ -1,24 +1,31 @@
 """One site's part of a round in plain PyTorch: some epochs of AdamW from the given weights."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bloodnet_model.batches import Batch, epochs_of, make_batch, steps_per_epoch
-from bloodnet_model.device import autocast
+from bloodnet_model.batches import Batch, Draw, epochs_of, make_batch, steps_per_epoch
+from bloodnet_model.device import compiled, new_scaler
 from bloodnet_model.errors import DataError, TrainingDiverged
-from bloodnet_model.losses import Losses, joint_loss
-from bloodnet_model.network import BloodNet, learns_masks, shown_to_oracle
+from bloodnet_model.gradients import Gradients
+from bloodnet_model.network import BloodNet
+from bloodnet_model.prefetch import batches_ahead
 from bloodnet_model.settings import ModelSettings, TrainingSettings
 from bloodnet_model.study import Study
 
 OptimizerState = dict[str, Tensor]
 """AdamW's moments by parameter name (`exp_avg.conv1.weight`, `exp_avg_sq.…`, `step.…`); plain tensors, no pickle."""
+
+
+_STEPS_BETWEEN_LOOKS: Final = 25
+"""At whether the loss still is a number: each look waits for the GPU, which should have its next step ready."""
 
 
 @dataclass(frozen=True)
@@ -61,66 +68,49 @@ def train_round(
     """
     if not studies:
         raise DataError("There is no study to train on; add labelled studies to the training split.")
-    training = settings.training
+    training, device = settings.training, next(network.parameters()).device
     optimizer = new_optimizer(network, training)
     if optimizer_state:
         restore_optimizer(optimizer, network, optimizer_state)
+    steps = schedule.epochs * steps_per_epoch(len(studies), training.studies_per_step)
     anchors = [p.detach().clone() for p in network.parameters()] if proximal_mu else []
-    per_round = schedule.epochs * steps_per_epoch(len(studies), training.studies_per_step)
-    network.train()
-    sums = torch.zeros(4, dtype=torch.float64)
     average = _new_average(network, training.ema_decay)
-    base = int(rng.integers(2**63))
-    haemorrhage = np.array([study.study_labels[0] for study in studies])
-    for step, draws in enumerate(epochs_of(haemorrhage, schedule.epochs, training, rng)):
-        done = (schedule.round - 1) * per_round + step
-        _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * per_round, training))
-        batch = make_batch(
-            [studies[draw.study] for draw in draws],
-            training,
-            settings.network.neighbours,
-            [draw.generator(base) for draw in draws],
-        )
-        losses = batch_losses(network, batch, training)
-        _refuse_divergence(losses, step)
-        optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+    scaler = new_scaler(device)
+    network.train()
+    gradients = Gradients(compiled(network, device, steps), training, scaler)
+    sums = torch.zeros(4, dtype=torch.float64, device=device)
+    for step, batch in enumerate(_batches(studies, settings, schedule.epochs, device, rng), start=1):
+        done = (schedule.round - 1) * steps + step - 1
+        _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * steps, training))
+        sums += gradients.of(batch)
+        scaler.unscale_(optimizer)
         if anchors:
             add_proximal_gradient(list(network.parameters()), anchors, proximal_mu)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
-        optimizer.step()
+        clip_grad_norm_(network.parameters(), training.clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
         if average:
             average.update_parameters(network)
-        sums += torch.stack([part.detach().double().cpu() for part in losses])
+        if step == steps or step % _STEPS_BETWEEN_LOOKS == 0:
+            _refuse_divergence(sums / step, step)
     if average:
         network.load_state_dict(average.module.state_dict())
-    total, mask, slices, study = (sums / per_round).tolist()
-    return TrainingResult(per_round, total, mask, slices, study, optimizer_tensors(optimizer, network))
+    total, mask, slices, study = (sums / steps).tolist()
+    return TrainingResult(steps, total, mask, slices, study, optimizer_tensors(optimizer, network))
 
 
-def batch_losses(network: BloodNet, batch: Batch, settings: TrainingSettings) -> Losses:
-    """Forward pass of one batch on the network's device, in bfloat16 where the device has it."""
-    device = next(network.parameters()).device
-    masks, mask_known = batch.masks.to(device), batch.mask_known.to(device)
-    with autocast(device):
-        output = network(batch.slices.to(device, non_blocking=True), shown_to_oracle(network, masks, mask_known))
-    studies = len(batch.study_labels)
-    study_logits = network.study_logits(
-        output.features.view(studies, -1, output.features.shape[-1]),
-        output.slice_logits.view(studies, -1, output.slice_logits.shape[-1]),
-    )
-    if not learns_masks(network.link):
-        settings = settings.model_copy(update={"mask_weight": 0.0})
-    return joint_loss(
-        output.mask_logits,
-        output.slice_logits,
-        study_logits,
-        masks,
-        mask_known,
-        batch.slice_labels.to(device),
-        batch.study_labels.to(device),
-        settings,
-    )
+def _batches(
+    studies: Sequence[Study], settings: ModelSettings, epochs: int, device: torch.device, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """The batches of a round, each study's part of them from a generator of its own."""
+    base = int(rng.integers(2**63))
+    haemorrhage = np.array([study.study_labels[0] for study in studies])
+
+    def make(draws: list[Draw]) -> Batch:
+        chosen, rngs = [studies[draw.study] for draw in draws], [draw.generator(base) for draw in draws]
+        return make_batch(chosen, settings.training, settings.network.neighbours, rngs, device)
+
+    return batches_ahead(make, epochs_of(haemorrhage, epochs, settings.training, rng), device)
 
 
 def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor], mu: float) -> None:
@@ -148,7 +138,7 @@ def new_optimizer(network: BloodNet, settings: TrainingSettings) -> torch.optim.
 def optimizer_tensors(optimizer: torch.optim.AdamW, network: BloodNet) -> OptimizerState:
     """The optimiser's tensors by name, to be kept at the site until the next round."""
     return {
-        f"{kind}.{name}": value.detach().clone(memory_format=torch.contiguous_format)
+        f"{kind}.{name}": value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, parameter in network.named_parameters()
         for kind, value in optimizer.state.get(parameter, {}).items()  # none for a head that this link leaves idle
     }
@@ -162,7 +152,8 @@ def restore_optimizer(optimizer: torch.optim.AdamW, network: BloodNet, state: Op
         moments = {
             kind: torch.empty_like(parameter).copy_(state[f"{kind}.{name}"]) for kind in ("exp_avg", "exp_avg_sq")
         }
-        optimizer.state[parameter] = {"step": state[f"step.{name}"].clone(), **moments}
+        step = state[f"step.{name}"].to(parameter.device, copy=True)  # where the fused kernel wants it
+        optimizer.state[parameter] = {"step": step, **moments}
 
 
 def _new_average(network: BloodNet, decay: float) -> AveragedModel | None:
@@ -173,10 +164,11 @@ def _new_average(network: BloodNet, decay: float) -> AveragedModel | None:
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
-def _refuse_divergence(losses: Losses, step: int) -> None:
-    if not bool(torch.isfinite(losses.total)):
+def _refuse_divergence(losses: Tensor, step: int) -> None:
+    """`losses` (4,) are means over the steps up to `step`."""
+    if not bool(torch.isfinite(losses[0])):
         raise TrainingDiverged(
-            f"Step {step + 1}: the loss is {losses.total.item()}; lower training.learning_rate, "
+            f"Up to step {step}, the loss is {losses[0].item()}; lower training.learning_rate, "
             "and run `bloodnet-client check` if it happens at one site alone."
         )
 

@@ -27,6 +27,7 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.training import Schedule, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import SPLITS, SiteData, Split, load_site, prepare
+from client.machine import within_limits
 from client.preview import refresh_preview
 from client.state import SiteState
 from strategies import records
@@ -52,7 +53,8 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
         try:
             plan = records.unpack_plan(message.content)
             site = load_site(site_folder(context.node_config, os.environ))
-            content = handle(message.content, covered(prepare(site, plan.model.preprocessing)))
+            with within_limits(site.settings):
+                content = handle(message.content, covered(prepare(site, plan.model.preprocessing)))
         except BloodNetError as error:  # its text may name a file: whoever wants it runs `check` at the site
             log.error("Refused a %s message: %s. `bloodnet-client check` says why.", _kind(message), error.code)
             content = records.refusal(error.code)
@@ -111,7 +113,7 @@ def covered(data: SiteData) -> SiteData:
 def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal_mu: float) -> Update:
     """Train from `weights` on this site's training studies; its seed is that of (run, site, round)."""
     started = time.monotonic()
-    network = _network(plan, weights)
+    network = _network(data, plan, weights)
     state = SiteState(data.site.cache, plan.run)
     studies = data.studies("train")
     result = train_round(
@@ -131,7 +133,7 @@ def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal
 
 def evaluate_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, split: Split) -> SiteEvaluation:
     """Counts of this site's scores on one split: histograms by class and the sum of the Dice coefficients."""
-    network = _network(plan, weights)
+    network = _network(data, plan, weights)
     studies = data.studies(split)
     predictions = [predict_study(network, study, plan.model) for study in studies]
     scores = np.array([prediction.probabilities for prediction in predictions])  # (studies, 6)
@@ -164,7 +166,7 @@ def _place(error: BaseException) -> str:
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-3:]))
 
 
-def _network(plan: RoundPlan, weights: np.ndarray) -> BloodNet:
+def _network(data: SiteData, plan: RoundPlan, weights: np.ndarray) -> BloodNet:
     network = build_network(plan.model, seed=0)
     set_flat_weights(network, weights)
-    return network.to(best_device())
+    return network.to(best_device(data.site.settings.device))

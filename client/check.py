@@ -47,7 +47,7 @@ def check(
         samples += _shown(candidate, outcome, samples)
         looked.append((candidate, replace(outcome, picture=None)))
         on_progress("reading pixels", len(looked), len(chosen))
-    machine = this_machine(site.cache, site.settings.cores)
+    machine = this_machine(site.cache, site.settings)
     return judge(inspection, looked, machine, preprocessing), tuple(samples)
 
 

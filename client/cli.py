@@ -4,16 +4,17 @@ import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from bloodnet_model.commands import bars, run_command
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.files import make_folder
 
 if TYPE_CHECKING:
     from bloodnet_model.commands import OnProgress
+    from bloodnet_model.settings import DeviceChoice
 
 app = typer.Typer(
     help="The hospital's side of a federation. Nothing that these commands print or write leaves the hospital.",
@@ -24,6 +25,9 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(help="Site folder: it holds site.yaml and labels.csv.", show_default=False)]
 Preset = Annotated[str, typer.Option(help="Preset whose network the slices are prepared for.")]
+Model = Annotated[
+    Path, typer.Option(help="model.safetensors of a run, or a folder that `export` wrote.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print counts and codes alone, fit to send.")]
 
 
@@ -111,36 +115,54 @@ def triage(
     paths: Annotated[
         list[Path], typer.Argument(help="A study's folder, a folder of studies, or a zip file.", show_default=False)
     ],
-    model: Annotated[Path, typer.Option(help="model.safetensors of a run.", show_default=False)],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Score from which on a study is flagged.")] = 0.5,
+    model: Model,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Score from which on a study is flagged; the model's own if not said."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or gpu.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for worklist.csv, worklist.json and overlays.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the worklist as JSON; it names studies.")] = False,
 ) -> None:
     """Score unlabelled studies and rank them: what cannot be read first, then by score. Research use only."""
-    from bloodnet_model.device import best_device
-    from bloodnet_model.weights import load_network
     from client.console import print_worklist
+    from client.scorer import load_scorer
     from client.triage import find_studies, ranked
     from client.triage import triage as triaged
-    from client.worklist import lines, refuse_other, write_worklist
+    from client.worklist import choose_threshold, lines, refuse_other, write_worklist
 
     if out is not None:
         refuse_other(out)
-    network, settings = load_network(model)
-    network = network.to(best_device())
+    scorer = load_scorer(model, _device(device))
     with _progress() as on_progress:
         found = find_studies(paths, on_progress)
         total, done = len(found.studies) + len(found.barren), []
-        for study in triaged(found, network, settings):
+        for study in triaged(found, scorer):
             done.append(study)
             on_progress("scoring", len(done), total)
-    worklist = ranked(done)
+    worklist, limit = ranked(done), choose_threshold(threshold, scorer.operating_point)
     if out is not None:
-        write_worklist(out, worklist, threshold)
+        write_worklist(out, worklist, limit)
     if as_json:
-        print(json.dumps(lines(worklist, threshold)))
+        print(json.dumps(lines(worklist, limit)))
     else:
-        print_worklist(worklist, threshold, found.others, out)
+        print_worklist(worklist, limit, scorer, found.others, out)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="model.safetensors, in its run's folder.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", show_default=False)],
+    kind: Annotated[str, typer.Option("--format", help="onnx, openvino or torchscript.")] = "onnx",
+    sensitivity: Annotated[
+        float, typer.Option(help="The threshold is chosen to reach it on the run's validation patients.")
+    ] = 0.95,
+) -> None:
+    """Write a model in a format that runs without PyTorch, with its threshold and a model card."""
+    from client.console import print_export
+    from client.export import export as exported
+
+    print_export(exported(model, kind, out, sensitivity), out)
 
 
 def _page(path: Path) -> Path:
@@ -149,6 +171,14 @@ def _page(path: Path) -> Path:
         raise DataError(f"{path}: is no name for a page; let it end with .html.")
     make_folder(path.parent)
     return path
+
+
+def _device(name: str) -> "DeviceChoice":
+    from bloodnet_model.settings import DeviceChoice
+
+    if name not in get_args(DeviceChoice):
+        raise SettingsError(f"--device {name}: is unknown; choose one of {', '.join(get_args(DeviceChoice))}.")
+    return cast("DeviceChoice", name)
 
 
 def _answer(question: str, usual: str) -> str:

@@ -9,10 +9,13 @@ from rich.text import Text
 
 from bloodnet_model.splits import HELD_OUT, SPLITS
 from client.dataset import SiteData
+from client.exported import CARD, Manifest
 from client.machine import Machine, size_in_words
+from client.model_card import agreement_in_words, data_in_words
 from client.preflight import Preflight
+from client.scorer import Scorer
 from client.triage import Triaged
-from client.worklist import worklist_table
+from client.worklist import Threshold, choose_threshold, worklist_table
 
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {"ready": "bold green", "ready with warnings": "bold yellow", "not ready": "bold red"}
@@ -57,18 +60,37 @@ def print_index(data: SiteData) -> None:
     _print_facts(console, facts)
 
 
-def print_worklist(worklist: Sequence[Triaged], threshold: float, others: int, out: Path | None) -> None:
-    """The ranked table, how many are flagged at which threshold, and where the files lie."""
+def print_worklist(
+    worklist: Sequence[Triaged], threshold: Threshold, scorer: Scorer, others: int, out: Path | None
+) -> None:
+    """The ranked table, how many are flagged at which threshold and why there, and where the files lie."""
     console = Console(highlight=False)
     console.print(worklist_table(worklist, threshold))
-    scores = [study.score for study in worklist if study.score is not None]
-    flagged = sum(score >= threshold for score in scores)
-    unread = len(worklist) - len(scores)
-    console.print(f"\n{flagged} of {len(scores)} flagged at a score of {threshold:g} or more; {unread} not read")
+    scored = [study for study in worklist if study.score is not None]
+    flagged, unread = sum(map(threshold.flags, scored)), len(worklist) - len(scored)
+    console.print(
+        f"\n{flagged} of {len(scored)} flagged at a score of {threshold.score:.3g} or more; {unread} not read"
+    )
     if others:
         console.print(f"{others} file{'' if others == 1 else 's'} left aside: no CT image")
+    facts = {"threshold": threshold.why, "model": f"trained on {data_in_words(scorer.data)}; {scorer.runs_on}"}
     if out is not None:
-        _print_facts(console, {"worklist": str(out / "worklist.csv"), "overlays": str(out)})
+        facts |= {"worklist": str(out / "worklist.csv"), "overlays": str(out)}
+    _print_facts(console, facts)
+
+
+def print_export(manifest: Manifest, out: Path) -> None:
+    """What was written, how near it is to PyTorch, and its operating point."""
+    threshold = choose_threshold(None, manifest.operating_point)
+    facts = {
+        "model": f"{manifest.preset}, {manifest.link}, trained on {data_in_words(manifest.data)}",
+        "agreement": f"probabilities {agreement_in_words(manifest.difference)}",
+        "threshold": f"{threshold.score:.3g}, {threshold.why}",
+        "graphs": ", ".join(manifest.files),
+        "model card": str(out / CARD),
+        "use it": f"bloodnet-client triage STUDIES --model {out}",
+    }
+    _print_facts(Console(highlight=False), facts)
 
 
 def _print_facts(console: Console, facts: dict[str, str]) -> None:

@@ -24,7 +24,9 @@ from client.store import Store
 
 __all__ = ["SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]
 
-_IRRELEVANT: Final = frozenset({"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores", "device", "gpu_memory_share"})
+_IRRELEVANT: Final = frozenset(
+    {"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores", "device", "gpu_memory_share"}
+)
 """Site settings on which no prepared study depends."""
 
 

@@ -4,6 +4,8 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,7 @@ import torch
 
 from bloodnet_model.device import best_device, has_fast_bfloat16
 from bloodnet_model.errors import DataError
+from client.site_settings import SiteSettings
 from client.workers import usable_cores
 
 GIB: Final = 1 << 30
@@ -44,20 +47,36 @@ class Machine:
     free_bytes: int
 
 
-def this_machine(cache: Path, cores: int | None) -> Machine:
-    """Looks at this machine; `cache` need not exist yet, and `cores` is what site.yaml allows."""
-    device = best_device()
+def this_machine(cache: Path, settings: SiteSettings) -> Machine:
+    """Looks at this machine as far as `settings` allow its use; `cache` need not exist yet."""
+    device = best_device("cpu" if settings.device == "cpu" else "auto")
     gpu = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
     return Machine(
         processor=processor_name(_text(_CPU_FILE)) or platform.processor() or platform.machine(),
-        cores=usable_cores(cores),
+        cores=usable_cores(settings.cores),
         memory_bytes=memory_bytes(_physical_bytes(), [_text(path) for path in _LIMIT_FILES]),
         gpu=gpu.name if gpu else "",
         gpu_memory_bytes=gpu.total_memory if gpu else 0,
-        idle_gpu=gpu is None and _DRIVER_FILE.exists(),
+        idle_gpu=gpu is None and settings.device != "cpu" and _DRIVER_FILE.exists(),
         bfloat16=has_fast_bfloat16(device),
         free_bytes=free_bytes(cache),
     )
+
+
+@contextmanager
+def within_limits(settings: SiteSettings) -> Iterator[None]:
+    """No more threads and GPU memory than site.yaml allows; raises NoGpu where it demands what is not there.
+
+    Threads are never raised: whoever started this process with fewer, as the local engine does, had a reason.
+    """
+    device, threads = best_device(settings.device), torch.get_num_threads()
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_share or 1.0, device)
+    torch.set_num_threads(min(threads, settings.cores or threads))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def processor_name(cpuinfo: str) -> str:

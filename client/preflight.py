@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from bloodnet_model.device import NO_GPU
+from bloodnet_model.errors import NoGpu
 from bloodnet_model.reasons import FAULTS, REASONS, REMARKS
-from bloodnet_model.settings import PreprocessingSettings
+from bloodnet_model.settings import DeviceChoice, PreprocessingSettings
 from bloodnet_model.splits import DEALT, SPLITS, Split
 from client.conflicts import refused, same_pixels
 from client.inspection import Candidate, Inspection
@@ -136,7 +138,7 @@ def judge(
         *_on_splits(inspection, splits, usable),
         *_on_faults(entries),
         *_on_privacy(inspection),
-        *_on_machine(machine, needed_bytes),
+        *_on_machine(machine, needed_bytes, inspection.site.settings.device),
         *_on_sampling(len(looked), len(inspection.candidates)),
     )
     rank = {"problem": 0, "warning": 1, "note": 2}
@@ -283,7 +285,7 @@ def _needed_bytes(
     return round(studies * mean * pixels * (len(preprocessing.windows_hu) + 0.25))
 
 
-def _on_machine(machine: Machine, needed_bytes: int) -> Iterator[Finding]:
+def _on_machine(machine: Machine, needed_bytes: int, device: DeviceChoice) -> Iterator[Finding]:
     if needed_bytes > machine.free_bytes:
         needed, free = size_in_words(needed_bytes), size_in_words(machine.free_bytes)
         yield Finding(
@@ -292,14 +294,16 @@ def _on_machine(machine: Machine, needed_bytes: int) -> Iterator[Finding]:
             f"The cache needs about {needed} and its disk has {free}; free some, or name another folder as "
             "`cache` in site.yaml.",
         )
-    if machine.idle_gpu:
+    if device == "gpu" and not machine.gpu:
+        yield Finding("problem", NoGpu.code, NO_GPU)
+    elif machine.idle_gpu:
         yield Finding(
             "warning",
             "idle-gpu",
             "An NVIDIA driver is loaded, and PyTorch finds no GPU; install PyTorch with CUDA, or give the container "
             "its GPU (`--gpus all`).",
         )
-    elif not machine.gpu:
+    elif not machine.gpu and device == "auto":
         yield Finding("note", "no-gpu", "There is no GPU that PyTorch can use; the preset tiny trains on a processor.")
 
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.settings import Settings, validated
+from bloodnet_model.settings import DeviceChoice, Settings, validated
 
 SITE_FILE = "site.yaml"
 SITE_NAME = "[A-Za-z0-9-]{1,64}"
@@ -42,6 +42,13 @@ class SiteSettings(Settings):
     )
     series: SeriesRules = Field(SeriesRules(), description="by which rules one series of a study is chosen")
     cores: int | None = Field(None, ge=1, description="processor cores this site may use; all unless given")
+    device: DeviceChoice = Field(
+        "auto",
+        description="what to work on: auto (a GPU where there is one), cpu, or gpu (without one the site stays out)",
+    )
+    gpu_memory_share: float | None = Field(
+        None, gt=0, le=1, description="of the GPU's memory, the most this site may take; all that is free unless given"
+    )
     validation_share: float = Field(0.2, ge=0, lt=1, description="of the patients whom labels.csv gives no split")
     test_share: float = Field(0.25, ge=0, lt=1, description="likewise; the rest of the patients train")
     split_seed: int = Field(0, description="deals the patients anew")

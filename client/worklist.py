@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,22 +15,55 @@ from rich.text import Text
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.labels import CLASSES
+from bloodnet_model.operating_point import OperatingPoint
 from client.triage import Triaged
 
 _PIXELS: Final = 2
 """An overlay is drawn so many times as large as the network sees it."""
 
 
-def lines(worklist: Sequence[Triaged], threshold: float) -> list[dict[str, Any]]:
+_UNSET: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The score from which on a study is flagged.
+
+    source: `given` by whoever asked, the model's `operating-point`, or `unset`
+    why:    the same for a person
+    """
+
+    score: float
+    source: str
+    why: str
+
+    def flags(self, study: Triaged) -> bool:
+        return study.score is not None and study.score >= self.score
+
+
+def choose_threshold(given: float | None, point: OperatingPoint | None) -> Threshold:
+    """What is given, else the model's own, else 0.5, which nobody chose."""
+    if given is not None:
+        return Threshold(given, "given", "as given by --threshold")
+    if point is None:
+        why = "unset: nothing is known of validation patients, so choose one with --threshold"
+        return Threshold(_UNSET, "unset", why)
+    reached = point.rates.sensitivity
+    why = f"sensitivity {point.wanted:g} on the run's validation patients ({reached.count} of {reached.of} flagged)"
+    return Threshold(point.threshold, "operating-point", why)
+
+
+def lines(worklist: Sequence[Triaged], threshold: Threshold) -> list[dict[str, Any]]:
     """One record a study, in the order of the worklist, fit for JSON and CSV."""
     return [
         {
             "rank": rank,
-            "flagged": one.score is not None and one.score >= threshold,
+            "flagged": threshold.flags(one),
             "study_uid": one.study_uid,
             "folder": str(one.folder),
             "score": _rounded(one.score, 4),
-            "threshold": threshold,
+            "threshold": _rounded(threshold.score, 6),
+            "threshold_source": threshold.source,
             **{name: _rounded(one.scores.get(name), 4) for name in CLASSES[1:]},
             "volume_ml": _rounded(one.volume_ml, 1),
             "slices": one.slices,
@@ -49,7 +83,7 @@ def refuse_other(folder: Path) -> None:
         raise DataError(f"{folder}: is there already and not an empty folder; give another --out.")
 
 
-def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: float) -> None:
+def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: Threshold) -> None:
     """`worklist.csv`, `worklist.json` and an overlay a study."""
     make_folder(folder)
     for rank, one in enumerate(worklist, start=1):
@@ -69,7 +103,7 @@ def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: float) 
     write_whole(folder / "worklist.csv", table.getvalue())
 
 
-def worklist_table(worklist: Sequence[Triaged], threshold: float) -> Table:
+def worklist_table(worklist: Sequence[Triaged], threshold: Threshold) -> Table:
     """The worklist for a terminal; folders, which a person knows, stand for studies."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right")
@@ -83,7 +117,7 @@ def worklist_table(worklist: Sequence[Triaged], threshold: float) -> Table:
         if one.score is None:
             table.add_row(str(rank), one.folder.name, Text("not read", "bold red"), Text(_why(one), "red"))
             continue
-        flagged = one.score >= threshold
+        flagged = threshold.flags(one)
         kind = max(CLASSES[1:], key=lambda name: one.scores[name])
         slices = f"{one.slices} (-{one.unread})" if one.unread else str(one.slices)
         volume = "" if one.volume_ml is None else f"{one.volume_ml:.1f}"

@@ -55,6 +55,7 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
             set_flat_weights(network, weights)
             line = _round_line(result, sites)
             metrics["rounds"].append(line)
+            metrics["validation"] = result.validation.as_metrics()  # whoever flags studies needs a threshold from it
             run_folder.append_round(out, line)
             run_folder.write_model(out, run_folder.MODEL, network, settings)
             auc = line["validation"]["pooled"][CLASSES[0]]["auc"]
@@ -101,6 +102,7 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
         },
         "not_admitted": dict(sites.refused),
         "rounds": [],
+        "validation": None,
         "test": None,
         "held_out": {},
         "baselines": {},

@@ -120,13 +120,19 @@ class Baseline(_Entry):
 
 
 class RunMetrics(_Entry):
-    """All of `metrics.json`; `test` is None until the last round is done, `held_out` has test sets of their own."""
+    """All of `metrics.json`.
+
+    validation: of the last round's weights, with the histograms that its line in `rounds` leaves out
+    test:       None until the last round is done
+    held_out:   test sets of their own
+    """
 
     version: Literal[1] = Field(alias="schema")
     run: Run
     sites: dict[str, Site]
     not_admitted: dict[str, str] = {}
     rounds: list[Round]
+    validation: Evaluation | None = None
     test: Evaluation | None
     held_out: dict[str, Evaluation] = {}
     baselines: dict[str, Baseline] = {}

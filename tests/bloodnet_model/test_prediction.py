@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bloodnet_model.network import BloodNet, build_network
-from bloodnet_model.prediction import SLICES_AT_ONCE, predict_study
+from bloodnet_model.prediction import SLICES_AT_ONCE, predict_study, slices_that_fit
 from bloodnet_model.settings import Link, ModelSettings, model_settings
 from bloodnet_model.study import Study
 
@@ -69,3 +69,28 @@ def test_scores_are_the_same_whatever_was_scored_before(small: ModelSettings, ma
     again = predict_study(network, make_study(0), small)
     assert again.probabilities.tolist() == alone.probabilities.tolist()
     assert (again.mask == alone.mask).all()
+
+
+def test_slices_are_halved_until_they_fit(small: ModelSettings, make_study: MakeStudy) -> None:
+    network, study = build_network(small, 0), make_study(0, slices=20)
+    expected = predict_study(network, study, small)
+    tried: list[int] = []
+    memory = 5  # slices
+
+    def refuse(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        tried.append(len(inputs[0]))
+        if tried[-1] > memory:
+            raise torch.OutOfMemoryError
+
+    network.register_forward_pre_hook(refuse)
+    prediction = predict_study(network, study, small)
+    assert tried == [20, 16, 8, 4, 4, 4, 4, 4]
+    assert prediction.probabilities == pytest.approx(expected.probabilities, abs=NOISE)
+    memory = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        predict_study(network, study, small)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(0, 1), (399, 1), (400, 2), (1000, 4), (10**6, 64)])
+def test_slices_take_at_most_half_of_what_is_free(free: int, expected: int) -> None:
+    assert slices_that_fit(free, bytes_a_slice=100) == expected

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bloodnet_model.batches import Batch, choose_slices, epochs_of, slice_stack, unpack_mask
 from bloodnet_model.errors import DataError, TrainingDiverged
+from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.prediction import dice, predict_study
 from bloodnet_model.settings import Link, ModelSettings, model_settings
@@ -19,7 +20,6 @@ from bloodnet_model.training import (
     Schedule,
     TrainingResult,
     add_proximal_gradient,
-    batch_losses,
     learning_rate_at,
     train_round,
 )
@@ -231,8 +231,10 @@ def test_a_loss_that_is_no_number_stops_the_round(small: ModelSettings, make_stu
     network = build_network(small, 0)
     with torch.no_grad():
         network.classify.bias.fill_(float("nan"))
-    with pytest.raises(TrainingDiverged, match=r"Step 1: the loss is nan; lower training\.learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"Up to step 1, the loss is nan; lower training\.learning_rate"):
         train_round(network, [make_study(0)], small, ONE_ROUND, np.random.default_rng(0))
+    with pytest.raises(TrainingDiverged, match="Up to step 25"):  # long before the last of the round
+        train_round(network, [make_study(0)], small, Schedule(1, 1, 60), np.random.default_rng(0))
 
 
 def gradients(network: BloodNet, batch: Batch, settings: ModelSettings) -> torch.Tensor:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -76,6 +77,29 @@ def test_a_small_cohort_gives_a_code_and_no_count(hospital: Path, tmp_path: Path
     content = ask(tmp_path, "evaluate", evaluation(model, "test"))
     assert records.status_code(content) == "below-minimum-cohort"
     assert list(content) == ["status"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_demanded_and_not_there_is_refused_at_the_roll_call(
+    hospital: Path, tmp_path: Path, model: ModelSettings
+) -> None:
+    (tmp_path / "site.yaml").write_text(f"name: a\nmembers: ['{hospital}']\ndevice: gpu\n")
+    content = ask(tmp_path, records.ROLL_CALL, records.question(records.pack_plan(plan(model))))
+    assert records.status_code(content) == "no-gpu"
+    assert list(content) == ["status"]
+
+
+def test_a_message_is_answered_within_the_sites_cores(
+    hospital: Path, tmp_path: Path, model: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr("client.app.refresh_preview", lambda data: threads.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    for cores in ("", "cores: 1\n"):
+        (tmp_path / "site.yaml").write_text(f"name: a\nmembers: ['{hospital}']\n{cores}")
+        ask(tmp_path, records.ROLL_CALL, records.question(records.pack_plan(plan(model))))
+    assert threads == [2, 1]
+    assert torch.get_num_threads() == 2
 
 
 def test_an_unknown_split_is_refused(hospital: Path, model: ModelSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+import torch
 
 from bloodnet_model.settings import ModelSettings
 from client.check import check, sampled
@@ -54,6 +55,19 @@ def test_it_says_what_was_found_and_what_to_do(site: Path, small: ModelSettings)
     assert (preflight.identified, preflight.burned_in) == (1, 1)
     assert "<script" not in html
     assert "Doe" not in html
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(("device", "level"), [("auto", "note"), ("cpu", ""), ("gpu", "problem")])
+def test_a_missing_gpu_is_a_problem_where_one_is_demanded(
+    site: Path, small: ModelSettings, device: str, level: str
+) -> None:
+    with (site / "site.yaml").open("a") as file:
+        file.write(f"device: {device}\n")
+    _, preflight = page_of(site, small, 1)
+    said = {finding.code: finding.level for finding in preflight.findings}
+    assert said.get("no-gpu", "") == level
+    assert (preflight.verdict == "not ready") == (device == "gpu")
 
 
 def test_it_stands_alone_and_its_tags_close(site: Path, small: ModelSettings) -> None:

@@ -2,6 +2,7 @@ import csv
 import json
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.network import build_network
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.weights import save_network
+from client.scorer import load_scorer
 from client.triage import Triaged, blood_volume_ml, find_studies, ranked, triage
-from client.worklist import lines, write_worklist
+from client.worklist import choose_threshold, lines, write_worklist
 from tests.client.dicom_factory import head_hu, make_header, uid, write_series, write_slice
 from tests.test_commands import call
 
@@ -24,7 +26,9 @@ def model() -> ModelSettings:
 
 def worklist(model: ModelSettings, *paths: Path) -> list[Triaged]:
     found = find_studies(paths, lambda stage, done, total: None)
-    return ranked(triage(found, build_network(model, 0), model))
+    with TemporaryDirectory() as folder:
+        save_network(Path(folder) / "model.safetensors", build_network(model, 0), model)
+        return ranked(triage(found, load_scorer(Path(folder) / "model.safetensors", "cpu")))
 
 
 def test_every_study_has_a_line_whatever_lies_beside_it(tmp_path: Path, model: ModelSettings) -> None:
@@ -94,9 +98,10 @@ def test_files_agree_with_the_list(tmp_path: Path, model: ModelSettings) -> None
     write_series(tmp_path / "in" / "one")
     write_series(tmp_path / "in" / "few", head_hu()[:3], study=5)
     studies = worklist(model, tmp_path / "in")
-    write_worklist(tmp_path / "out", studies, 0.2)
+    threshold = choose_threshold(0.2, None)
+    write_worklist(tmp_path / "out", studies, threshold)
     records = json.loads((tmp_path / "out" / "worklist.json").read_text())
-    assert records == lines(studies, 0.2)
+    assert records == lines(studies, threshold)
     rows = list(csv.DictReader((tmp_path / "out" / "worklist.csv").read_text().splitlines()))
     assert [row["reason"] for row in rows] == ["too-few-slices", ""]
     assert rows[1]["score"] == str(records[1]["score"])

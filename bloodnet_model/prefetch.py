@@ -1,0 +1,47 @@
+"""Batches made one ahead: while the GPU trains on one, a thread reads, sends and augments the next.
+
+Batches come in the order of their tasks, and each is made from its task alone: which thread does it changes no bit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from bloodnet_model.batches import Batch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def batches_ahead(make: Callable[[T], Batch], tasks: Iterable[T], device: torch.device) -> Iterator[Batch]:
+    """`make(task)` of each task. On a CPU nothing is gained by a thread: the cores are busy with the step itself."""
+    if device.type != "cuda":
+        yield from map(make, tasks)
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def made(task: T) -> tuple[Batch, torch.cuda.Event]:
+        with torch.cuda.stream(stream):
+            return make(task), stream.record_event()
+
+    for batch, ready in one_ahead(made, tasks):
+        training = torch.cuda.current_stream(device)
+        training.wait_event(ready)
+        for tensor in vars(batch).values():
+            tensor.record_stream(training)  # or the side stream could write over it while it is still trained on
+        yield batch
+
+
+def one_ahead(make: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    """`make(task)` of each task in order; the next one is under way in a thread while one is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[R] | None = None
+        for task in tasks:
+            coming = thread.submit(make, task)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
