@@ -33,8 +33,11 @@ def test_every_way_trains_on_the_same_patients_with_its_share_of_steps(
     assert list(ways) == ["fedavg", "central", "central-total", "local-hospital-1", "local-hospital-2"]
     per_epoch = ways["local-hospital-1"]["steps"][0] / 4
     assert ways["fedavg"]["steps"] == [8 * per_epoch]
-    assert ways["central-total"]["steps"] == ways["fedavg"]["steps"]
-    assert ways["central"]["steps"][0] == ways["fedavg"]["steps"][0] / 2
+    filled_up = 2 * 4  # steps at most, one a site and epoch, whose second study is one of the first again
+    in_all, in_sequence = ways["central-total"]["steps"][0], ways["central"]["steps"][0]
+    assert 0 <= ways["fedavg"]["steps"][0] - in_all <= filled_up
+    assert 0 <= ways["local-hospital-1"]["steps"][0] - in_sequence <= filled_up / 2
+    assert in_all == 2 * in_sequence
     counts = [read_metrics(tmp_path / "out" / "runs" / f"{way}-seed-0")["sites"] for way in ("fedavg", "central")]
     studies = [sum(site["counts"]["train-studies"] for site in of.values()) for of in counts]
     assert studies[0] == studies[1]
