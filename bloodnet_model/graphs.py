@@ -24,7 +24,7 @@ from bloodnet_model.doubling import cheaper
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.network import BloodNet, LogSumExpHead
 from bloodnet_model.prediction import Prediction
-from bloodnet_model.settings import Link, ModelSettings
+from bloodnet_model.settings import Link, ModelSettings, PreprocessingSettings
 from bloodnet_model.threads import in_threads
 
 SLICES: Final = "slices"
@@ -154,11 +154,30 @@ def runnable(module: nn.Module, device: torch.device = _CPU) -> Graph:
     return run
 
 
+def predictor(graphs: Graphs, preprocessing: PreprocessingSettings, neighbours: int) -> Predict:
+    """What scores studies by graphs, once it has scored one slice of air, alone.
+
+    So whatever a runtime does once is done; OpenVINO 2026.4 can wait for itself for ever where two threads are the
+    first to call it. And graphs that do not run fail here, not at the first study.
+    """
+
+    def predict(windows: NDArray[np.uint8]) -> Prediction:
+        return predict_by_graphs(graphs, windows, neighbours)
+
+    predict(np.zeros((1, len(preprocessing.windows_hu), preprocessing.rows, preprocessing.columns), np.uint8))
+    return predict
+
+
 def predict_by_graphs(graphs: Graphs, windows: NDArray[np.uint8], neighbours: int) -> Prediction:
-    """`bloodnet_model.prediction.predict_study` by graphs, of a study's `windows`."""
+    """`bloodnet_model.prediction.predict_study` by graphs, of a study's `windows`.
+
+    Raises FloatingPointError where a probability is no number: nobody could rank it.
+    """
     outputs = graphs.slices(_parts(windows, neighbours, graphs.cores))
     mask_logits, slice_logits, features = (np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
     (probabilities,) = graphs.study(features, slice_logits)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("a probability is no number")
     return Prediction(
         probabilities.astype(np.float64),
         expit(slice_logits.astype(np.float64)),

@@ -1,7 +1,6 @@
 """The network's graphs as OpenVINO IR: `slices.xml`, `study.xml` and their weights."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bloodnet_model.graphs import INPUTS, OUTPUTS, SLICES, STUDY, Arrays, Graphs, Modules, quiet
+from bloodnet_model.graphs import INPUTS, OUTPUTS, SLICES, STUDY, Arrays, Graph, Graphs, Modules, on_cores, quiet
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # a hospital's machine reports to nobody
 import openvino  # noqa: E402
@@ -36,26 +35,16 @@ def _write(module: nn.Module, name: str, examples: tuple[Tensor, ...], folder: P
 
 
 def load(folder: Path, cores: int) -> Graphs:
-    slices, study = (_compiled(folder, name, cores) for name in (SLICES, STUDY))
-
-    def of_each(parts: Sequence[NDArray[np.uint8]]) -> list[Arrays]:
-        """By OpenVINO's own queue: its Python interface can block for ever where two threads call it at once."""
-        outputs: list[Arrays] = [()] * len(parts)
-
-        def keep(request: openvino.InferRequest, place: int) -> None:
-            outputs[place] = tuple(np.array(tensor.data) for tensor in request.output_tensors)
-
-        queue = openvino.AsyncInferQueue(slices, cores)
-        queue.set_callback(keep)
-        for place, part in enumerate(parts):
-            queue.start_async([part], place)
-        queue.wait_all()
-        return outputs
-
-    return Graphs(of_each, lambda *arrays: tuple(study(list(arrays)).to_tuple()), cores)
+    return Graphs(on_cores(_compiled(folder, SLICES, cores), cores), _compiled(folder, STUDY, cores), cores)
 
 
-def _compiled(folder: Path, name: str, cores: int) -> openvino.CompiledModel:
+def _compiled(folder: Path, name: str, cores: int) -> Graph:
     core = openvino.Core()
     properties = {**_PRECISION, "NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
-    return core.compile_model(core.read_model(folder / f"{name}{SUFFIX}"), "CPU", properties)
+    compiled = core.compile_model(core.read_model(folder / f"{name}{SUFFIX}"), "CPU", properties)
+
+    def run(*arrays: NDArray[np.generic]) -> Arrays:
+        request = compiled.create_infer_request()  # one cannot serve two threads
+        return tuple(request.infer(list(arrays)).to_tuple())
+
+    return run

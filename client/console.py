@@ -15,7 +15,7 @@ from client.model_card import agreement_in_words, data_in_words
 from client.preflight import Preflight
 from client.scorer import Scorer
 from client.triage import Triaged
-from client.worklist import Threshold, choose_threshold, worklist_table
+from client.worklist import Threshold, choose_threshold, names, reason_of, worklist_table
 
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {"ready": "bold green", "ready with warnings": "bold yellow", "not ready": "bold red"}
@@ -71,6 +71,10 @@ def print_worklist(
     console.print(
         f"\n{flagged} of {len(scored)} flagged at a score of {threshold.score:.3g} or more; {unread} not read"
     )
+    for study, name in zip(worklist, names(worklist), strict=True):
+        if study.score is None:
+            why = f"{reason_of(study)} ({study.detail.rstrip('.')})" if study.detail else reason_of(study)
+            console.print(f"  {name}: {why}", markup=False, style="red")
     if others:
         console.print(f"{others} file{'' if others == 1 else 's'} left aside: no CT image")
     facts = {"threshold": threshold.why, "model": f"trained on {data_in_words(scorer.data)}; {scorer.runs_on}"}

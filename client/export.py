@@ -49,6 +49,7 @@ def export(model: Path, kind: str, out: Path, sensitivity: float) -> Manifest:
 def _write(model: Path, kind: str, folder: Path, sensitivity: float) -> Manifest:
     network, settings = load_network(model)
     record, module, modules = record_of(model, settings), format_module(kind), graph_modules(network, settings)
+    point = record.operating_point(sensitivity) if record else None
     module.write(modules, folder)
     manifest = Manifest(
         schema=1,
@@ -59,7 +60,7 @@ def _write(model: Path, kind: str, folder: Path, sensitivity: float) -> Manifest
         neighbours=settings.network.neighbours,
         weights=checksum_of(model),
         data=record.run.data if record else None,
-        operating_point=record.operating_point(sensitivity) if record else None,
+        operating_point=point,
         difference=_difference(module.load(folder, 1), _in_float32(modules), settings),
         files={path.name: checksum_of(path) for path in sorted(folder.iterdir())},
     )

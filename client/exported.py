@@ -11,9 +11,10 @@ from pydantic import Field
 
 from bloodnet_model.errors import SettingsError, WeightsError
 from bloodnet_model.files import write_whole
-from bloodnet_model.graphs import Predict, predict_by_graphs
+from bloodnet_model.graphs import Predict, predictor
 from bloodnet_model.operating_point import OperatingPoint
 from bloodnet_model.settings import Link, PreprocessingSettings, Preset, Settings, validated
+from client.run_record import MODEL
 
 MANIFEST: Final = "model.json"
 CARD: Final = "model-card.md"
@@ -66,8 +67,15 @@ def load_exported(folder: Path, cores: int) -> tuple[Manifest, Predict]:
     for name, checksum in manifest.files.items():
         if checksum_of(folder / name) != checksum:
             raise WeightsError(f"{folder / name}: is not the file that was exported; export again, or copy all of it.")
-    graphs = format_module(manifest.format).load(folder, cores)
-    return manifest, lambda windows: predict_by_graphs(graphs, windows, manifest.neighbours)
+    module = format_module(manifest.format)
+    try:
+        graphs = module.load(folder, cores)
+        return manifest, predictor(graphs, manifest.preprocessing, manifest.neighbours)
+    except Exception as error:  # each runtime raises its own kind
+        raise WeightsError(
+            f"{folder}: {FORMATS[manifest.format]} cannot run its graphs ({type(error).__name__}); export again with "
+            "the versions that are installed here."
+        ) from None
 
 
 def checksum_of(path: Path) -> str:
@@ -84,9 +92,8 @@ def _manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise WeightsError(
-            f"{folder}: holds no {MANIFEST}; give a folder that `bloodnet-client export` wrote, or a model.safetensors."
-        ) from None
+        hint = f"give {folder / MODEL}" if (folder / MODEL).exists() else "give what `bloodnet-client export` wrote"
+        raise WeightsError(f"{folder}: holds no {MANIFEST}, so it is no export; {hint}.") from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: is damaged ({type(error).__name__}); export again, or copy all of it.") from None
     return validated(Manifest, raw, where=path.name)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from bloodnet_model.device import best_device
 from bloodnet_model.errors import NoGpu
-from bloodnet_model.graphs import Predict, graph_modules, in_pytorch, predict_by_graphs
+from bloodnet_model.graphs import Predict, graph_modules, in_pytorch, predictor
 from bloodnet_model.operating_point import USUAL_SENSITIVITY, OperatingPoint
 from bloodnet_model.settings import DeviceChoice, PreprocessingSettings
 from bloodnet_model.weights import load_network
@@ -15,7 +16,8 @@ from client.exported import FORMATS, MANIFEST, load_exported
 from client.run_record import record_of
 from client.workers import usable_cores
 
-_WEIGHTS = ".safetensors"
+_WEIGHTS: Final = ".safetensors"
+_GRAPHS: Final = (".onnx", ".xml")  # of an export; a .pt may as well be pickled weights
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,18 @@ def load_scorer(model: Path, device: DeviceChoice = "auto") -> Scorer:
 
     Raises WeightsError, SettingsError or NoGpu, with the remedy, where it is none or cannot run here.
     """
-    if model.is_dir() or (model.suffix != _WEIGHTS and (model.parent / MANIFEST).exists()):
+    torch.set_num_threads(1)  # of each thread that takes a share of a study's slices
+    beside = model.suffix != _WEIGHTS and (model.parent / MANIFEST).exists()
+    if model.is_dir() or model.suffix in _GRAPHS or beside:
         return _exported(model if model.is_dir() else model.parent, device)
     network, settings = load_network(model)
     place = _place(device)
     cores = usable_cores(None) if place.type == "cpu" else 1
     graphs = in_pytorch(graph_modules(network.to(place), settings), place, cores)
-    torch.set_num_threads(1)  # each of the threads that share a study's slices
     record = record_of(model, settings)
     return Scorer(
         settings.preprocessing,
-        lambda windows: predict_by_graphs(graphs, windows, settings.network.neighbours),
+        predictor(graphs, settings.preprocessing, settings.network.neighbours),
         record.operating_point(USUAL_SENSITIVITY) if record else None,
         record.run.data if record else None,
         f"PyTorch on the {'GPU' if place.type == 'cuda' else 'CPU'}",

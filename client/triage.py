@@ -18,25 +18,23 @@ from threadpoolctl import threadpool_limits
 from bloodnet_model.commands import OnProgress
 from bloodnet_model.errors import DataError, UnusableSlice
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.prediction import Prediction
 from bloodnet_model.preprocessing import head_centre, prepare_volume
 from bloodnet_model.reasons import RULES
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.threads import in_threads
 from client.dicom import read_headers
 from client.listing import FoundFile, found_files
+from client.overlay import Overlay, overlay_of
 from client.preparation import objection
 from client.scorer import Scorer
-from client.series_selection import select_series
+from client.series_selection import Selection, select_series
 from client.series_slices import heights_mm
 from client.site_settings import SeriesRules, Site, SiteSettings
 from client.slice_header import SliceHeader
-from client.strip import strip
 from client.volume import Volume, read_volume
 from client.workers import usable_cores
 
 READER_CRASHED: Final = "internal-error"
-_SHOWN_SLICES: Final = 4
 _PARTS_A_CORE: Final = 4  # few enough to cost nothing, enough that no core waits long for the last one
 
 
@@ -50,7 +48,7 @@ class Triaged:
     scores:    probability of each class
     volume_ml: of the blood as segmented; None where the distance of the slices is unknown
     unread:    slices of the series that could not be read and that the score leaves out
-    overlay:   slices with the highest scores, side by side, blood outlined: uint8 (rows, columns, 3)
+    overlay:   the slices with the highest scores, blood outlined
     """
 
     study_uid: str
@@ -62,7 +60,7 @@ class Triaged:
     volume_ml: float | None = None
     slices: int = 0
     unread: int = 0
-    overlay: NDArray[np.uint8] | None = None
+    overlay: Overlay | None = None
 
     @property
     def score(self) -> float | None:
@@ -130,7 +128,7 @@ def _scored(uid: str, headers: Sequence[SliceHeader], scorer: Scorer, started: f
     rules, folder = SeriesRules(), _folder_of(headers)
     selection = select_series(headers, rules)
     if selection.reason:
-        return Triaged(uid, folder, _since(started), selection.reason, "no series can be read")
+        return Triaged(uid, folder, _since(started), selection.reason, _why(selection))
     volume = read_volume(selection.slices)
     reason, detail = objection(volume, rules.minimum_slices)
     if reason:
@@ -145,7 +143,7 @@ def _scored(uid: str, headers: Sequence[SliceHeader], scorer: Scorer, started: f
         volume_ml=blood_volume_ml(prediction.mask, volume.headers, scorer.preprocessing),
         slices=len(windows),
         unread=len(volume.failures),
-        overlay=_overlay(windows, prediction),
+        overlay=overlay_of(windows, prediction),
     )
 
 
@@ -169,10 +167,10 @@ def blood_volume_ml(
     return float(mask.sum() * pixel_mm2 * median(distances) / 1000)
 
 
-def _overlay(windows: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
-    """The slices with the highest scores, from inferior to superior."""
-    highest = np.argsort(-prediction.slice_probabilities[:, 0], kind="stable")[:_SHOWN_SLICES]
-    return strip(windows, prediction.mask.astype(np.uint8), np.sort(highest))
+def _why(selection: Selection) -> str:
+    """What stands against the series that came furthest."""
+    said = (entry.detail for entry in selection.entries if entry.kind == "series" and entry.reason == selection.reason)
+    return next(said, "")
 
 
 def _folder_of(headers: Sequence[SliceHeader]) -> Path:
@@ -180,10 +178,10 @@ def _folder_of(headers: Sequence[SliceHeader]) -> Path:
 
 
 def _files(path: Path) -> Iterator[FoundFile]:
-    if not path.is_dir() and path.suffix.lower() != ".zip":
-        raise DataError(f"{path}: is no folder and no zip file; name a study's folder or a folder of studies.")
     if not path.exists():
         raise DataError(f"{path}: there is no such file; name a study's folder, a folder of studies, or a zip file.")
+    if not path.is_dir() and path.suffix.lower() != ".zip":
+        raise DataError(f"{path}: is no folder and no zip file; name a study's folder or a folder of studies.")
     return found_files(Site(path.absolute().parent, SiteSettings(name="triage", dicom=(str(path.absolute()),))))
 
 

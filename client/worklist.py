@@ -3,12 +3,12 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
@@ -18,8 +18,7 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.operating_point import OperatingPoint
 from client.triage import Triaged
 
-_PIXELS: Final = 2
-"""An overlay is drawn so many times as large as the network sees it."""
+_LONGEST_NAME: Final = 22
 
 
 _UNSET: Final = 0.5
@@ -88,12 +87,7 @@ def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: Thresho
     make_folder(folder)
     for rank, one in enumerate(worklist, start=1):
         if one.overlay is not None:
-            picture = Image.fromarray(one.overlay)
-            data = io.BytesIO()
-            picture.resize((picture.width * _PIXELS, picture.height * _PIXELS), Image.Resampling.BICUBIC).save(
-                data, "png"
-            )
-            write_whole(folder / overlay_name(rank), data.getvalue())
+            write_whole(folder / overlay_name(rank), one.overlay.png())
     records = lines(worklist, threshold)
     table = io.StringIO()
     writer = csv.DictWriter(table, list(records[0]), lineterminator="\n")
@@ -104,35 +98,50 @@ def write_worklist(folder: Path, worklist: Sequence[Triaged], threshold: Thresho
 
 
 def worklist_table(worklist: Sequence[Triaged], threshold: Threshold) -> Table:
-    """The worklist for a terminal; folders, which a person knows, stand for studies."""
+    """The worklist for a terminal of 80 columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right")
-    table.add_column("study", max_width=24, no_wrap=True)
-    table.add_column("score", justify="right")
+    table.add_column("study", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     table.add_column("likeliest kind", no_wrap=True)
     table.add_column("ml", justify="right")
     table.add_column("slices", justify="right")
     table.add_column("s", justify="right")
-    for rank, one in enumerate(worklist, start=1):
+    for rank, (one, name) in enumerate(zip(worklist, names(worklist), strict=True), start=1):
         if one.score is None:
-            table.add_row(str(rank), one.folder.name, Text("not read", "bold red"), Text(_why(one), "red"))
+            table.add_row(str(rank), name, Text("not read", "bold red"), Text(reason_of(one), "red"))
             continue
         flagged = threshold.flags(one)
         kind = max(CLASSES[1:], key=lambda name: one.scores[name])
-        slices = f"{one.slices} (-{one.unread})" if one.unread else str(one.slices)
+        shown = f"{kind} {one.scores[kind]:.2f}" if flagged else Text("-", "dim")
+        slices = f"{one.slices}/{one.slices + one.unread}" if one.unread else str(one.slices)
         volume = "" if one.volume_ml is None else f"{one.volume_ml:.1f}"
         score = Text(f"{one.score:.3f}", "bold red" if flagged else "")
-        shown = kind if flagged else Text("-", "dim")
-        table.add_row(str(rank), one.folder.name, score, shown, volume, slices, f"{one.seconds:.2f}")
+        table.add_row(str(rank), name, score, shown, volume, slices, f"{one.seconds:.2f}")
     return table
+
+
+def names(worklist: Sequence[Triaged]) -> list[str]:
+    """What a person knows each study by: its folder, or its UID where several studies share a folder."""
+    shared = Counter(one.folder for one in worklist)
+    return [_shortened(one.folder.name if shared[one.folder] == 1 else one.study_uid) for one in worklist]
+
+
+def reason_of(one: Triaged) -> str:
+    """`too-few-slices` as a person reads it."""
+    return one.reason.replace("-", " ")
 
 
 def overlay_name(rank: int) -> str:
     return f"{rank:04d}.png"
 
 
-def _why(one: Triaged) -> str:
-    return one.reason.replace("-", " ")
+def _shortened(name: str) -> str:
+    """Without its middle where it is long: UIDs differ at their ends."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = (_LONGEST_NAME - 1) // 2
+    return f"{name[:half]}…{name[half + 1 - _LONGEST_NAME :]}"
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
