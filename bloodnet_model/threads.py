@@ -2,7 +2,7 @@
 
 A thread a part, each computing on one core alone, in place of one part whose every operator is split among cores: there
 the cores wait for each other some hundred times a study, which on a machine that does other work as well takes longer
-than the work (measured in docs/triage.md). NumPy, PyTorch and the runtimes of exports release the interpreter's lock.
+than the work. NumPy, PyTorch and the runtimes of exports release the interpreter's lock.
 """
 
 from collections.abc import Callable, Sequence
