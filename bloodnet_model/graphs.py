@@ -155,10 +155,9 @@ def runnable(module: nn.Module, device: torch.device = _CPU) -> Graph:
 
 
 def predictor(graphs: Graphs, preprocessing: PreprocessingSettings, neighbours: int) -> Predict:
-    """What scores studies by graphs, once it has scored one slice of air, alone.
+    """What scores studies by graphs, once it has scored one slice of air.
 
-    So whatever a runtime does once is done; OpenVINO 2026.4 can wait for itself for ever where two threads are the
-    first to call it. And graphs that do not run fail here, not at the first study.
+    So whatever a runtime does once is done, and graphs that do not run fail here, not at the first study.
     """
 
     def predict(windows: NDArray[np.uint8]) -> Prediction:

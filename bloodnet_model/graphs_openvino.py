@@ -1,6 +1,7 @@
 """The network's graphs as OpenVINO IR: `slices.xml`, `study.xml` and their weights."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bloodnet_model.graphs import INPUTS, OUTPUTS, SLICES, STUDY, Arrays, Graph, Graphs, Modules, on_cores, quiet
+from bloodnet_model.graphs import INPUTS, OUTPUTS, SLICES, STUDY, Arrays, Graphs, Modules, quiet
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # a hospital's machine reports to nobody
 import openvino  # noqa: E402
@@ -35,16 +36,25 @@ def _write(module: nn.Module, name: str, examples: tuple[Tensor, ...], folder: P
 
 
 def load(folder: Path, cores: int) -> Graphs:
-    return Graphs(on_cores(_compiled(folder, SLICES, cores), cores), _compiled(folder, STUDY, cores), cores)
+    slices, study = (_compiled(folder, name, cores) for name in (SLICES, STUDY))
+    return Graphs(lambda parts: _of_each(slices, parts), lambda *arrays: _of_each(study, [arrays])[0], cores)
 
 
-def _compiled(folder: Path, name: str, cores: int) -> Graph:
+def _compiled(folder: Path, name: str, cores: int) -> openvino.CompiledModel:
     core = openvino.Core()
-    properties = {**_PRECISION, "NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
-    compiled = core.compile_model(core.read_model(folder / f"{name}{SUFFIX}"), "CPU", properties)
+    properties = {**_PRECISION, "NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores, "ENABLE_CPU_PINNING": False}
+    return core.compile_model(core.read_model(folder / f"{name}{SUFFIX}"), "CPU", properties)
 
-    def run(*arrays: NDArray[np.generic]) -> Arrays:
-        request = compiled.create_infer_request()  # one cannot serve two threads
-        return tuple(request.infer(list(arrays)).to_tuple())
 
-    return run
+def _of_each(compiled: openvino.CompiledModel, parts: Sequence[NDArray[np.uint8] | Arrays]) -> list[Arrays]:
+    """All parts at once, which OpenVINO shares out among its own threads.
+
+    Calls from several Python threads were shared out unevenly, and their first ones could wait for each other for ever.
+    """
+    requests = []
+    for part in parts:
+        requests.append(compiled.create_infer_request())
+        requests[-1].start_async(list(part) if isinstance(part, tuple) else [part])
+    for request in requests:
+        request.wait()
+    return [tuple(np.array(tensor.data) for tensor in request.output_tensors) for request in requests]

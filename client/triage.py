@@ -6,6 +6,7 @@ Needs no site, no federation and no labels. Files are found, judged and read by 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -130,10 +131,12 @@ def _scored(uid: str, headers: Sequence[SliceHeader], scorer: Scorer, started: f
     if selection.reason:
         return Triaged(uid, folder, _since(started), selection.reason, _why(selection))
     volume = read_volume(selection.slices)
-    reason, detail = objection(volume, rules.minimum_slices)
+    with ThreadPoolExecutor(1) as aside:
+        preparing = aside.submit(windows_of, volume, scorer.preprocessing)
+        reason, detail = objection(volume, rules.minimum_slices)
     if reason:
         return Triaged(uid, folder, _since(started), reason, detail, unread=len(volume.failures))
-    windows = windows_of(volume, scorer.preprocessing)
+    windows = preparing.result()
     prediction = scorer.predict(windows)
     return Triaged(
         study_uid=uid,

@@ -7,6 +7,7 @@ from bloodnet_model.threads import in_threads
 
 
 def test_parts_are_done_at_once_each_on_one_core_and_come_back_in_order() -> None:
+    torch.set_num_threads(2)
     together = threading.Barrier(3, timeout=20)
 
     def work(part: int) -> tuple[int, int]:
