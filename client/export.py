@@ -14,7 +14,7 @@ from bloodnet_model.settings import ModelSettings
 from bloodnet_model.weights import load_network
 from client.exported import CARD, Manifest, checksum_of, format_module, write_manifest
 from client.model_card import model_card
-from client.run_record import record_of
+from client.run_record import record_of, validation_point
 from client.worklist import refuse_other
 
 LARGEST_DIFFERENCE: Final = 1e-3
@@ -49,7 +49,7 @@ def export(model: Path, kind: str, out: Path, sensitivity: float) -> Manifest:
 def _write(model: Path, kind: str, folder: Path, sensitivity: float) -> Manifest:
     network, settings = load_network(model)
     record, module, modules = record_of(model, settings), format_module(kind), graph_modules(network, settings)
-    point = record.operating_point(sensitivity) if record else None
+    point = validation_point(record, sensitivity) if record else None
     module.write(modules, folder)
     manifest = Manifest(
         schema=1,

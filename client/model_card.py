@@ -9,11 +9,12 @@ from jinja2 import Environment, StrictUndefined
 
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.operating_point import Rates, Share, rates_at
+from bloodnet_model.run_metrics import SYNTHETIC, AucRecord, RunMetrics, Withheld
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.splits import DEALT
 from client.exported import FORMATS, Manifest
 from client.model_card_template import CARD
-from client.run_record import SYNTHETIC, Auc, RunRecord, Withheld
+from client.run_record import validation_point
 
 SENSITIVITIES: Final = (0.80, 0.90, 0.95, 0.99)
 
@@ -22,7 +23,7 @@ _NO_RUN: Final = "the model did not lie in its run's folder as the run's last we
 
 
 def model_card(
-    manifest: Manifest, settings: ModelSettings, parameters: int, record: RunRecord | None, version: str
+    manifest: Manifest, settings: ModelSettings, parameters: int, record: RunMetrics | None, version: str
 ) -> str:
     """The card's text; equal models and runs give equal text."""
     environment = Environment(
@@ -65,7 +66,7 @@ def data_in_words(data: str | None) -> str:
     )
 
 
-def _caution(record: RunRecord | None) -> str:
+def _caution(record: RunMetrics | None) -> str:
     if record is None:
         return "Whom it was trained on is unknown, so nothing is known of its accuracy."
     if record.run.data == SYNTHETIC:
@@ -80,7 +81,7 @@ class SiteLine:
     labels: str
 
 
-def _sites(record: RunRecord) -> Iterator[SiteLine]:
+def _sites(record: RunMetrics) -> Iterator[SiteLine]:
     for name, site in record.sites.items():
         cells = [
             f"{site.counts.get(f'{split}-studies', 0)} ({site.counts.get(f'{split}-positive', 0)})" for split in DEALT
@@ -106,7 +107,7 @@ class EvaluationPart:
     rows: list[AucLine]
 
 
-def _evaluations(record: RunRecord) -> Iterator[EvaluationPart]:
+def _evaluations(record: RunMetrics) -> Iterator[EvaluationPart]:
     if record.test is None:
         return
     rows = [_auc_line(name, auc) for name, auc in record.test.pooled.items()]
@@ -118,13 +119,13 @@ def _evaluations(record: RunRecord) -> Iterator[EvaluationPart]:
         yield EvaluationPart(f"{name}, a test set of its own, by class", "class", lines)
 
 
-def _site_line(name: str, scores: dict[str, Auc] | Withheld) -> AucLine:
+def _site_line(name: str, scores: dict[str, AucRecord] | Withheld) -> AucLine:
     if isinstance(scores, Withheld):
         return AucLine(cell(name), "", "", f"no counts given: {cell(scores.withheld)}", "")
     return _auc_line(name, scores["any"])
 
 
-def _auc_line(name: str, auc: Auc) -> AucLine:
+def _auc_line(name: str, auc: AucRecord) -> AucLine:
     value = "undefined" if auc.auc is None else f"{auc.auc:.3f}"
     known = auc.auc_low is not None and auc.auc_high is not None
     why = (auc.undefined or "").partition(": ")[2].rstrip(".")  # of `the AUC is undefined: no positive study among 9.`
@@ -140,12 +141,12 @@ class ThresholdLine:
     used: bool
 
 
-def _thresholds(record: RunRecord, manifest: Manifest) -> Iterator[ThresholdLine]:
+def _thresholds(record: RunMetrics, manifest: Manifest) -> Iterator[ThresholdLine]:
     """The usual sensitivities and the one in use, each with what its threshold does to validation and test patients."""
     used = manifest.operating_point.wanted if manifest.operating_point else None
-    test = record.test.of_any() if record.test else None
+    test = record.test.histogram_of_any() if record.test else None
     for wanted in sorted({*SENSITIVITIES, *([used] if used else [])}):
-        point = record.operating_point(wanted)
+        point = validation_point(record, wanted)
         if point is not None:
             cells = [*_rates(point.rates), *_rates_of(test, point.threshold)]
             yield ThresholdLine(f"{wanted:g}", f"{point.threshold:.4f}", cells, wanted == used)

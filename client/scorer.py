@@ -13,7 +13,7 @@ from bloodnet_model.operating_point import USUAL_SENSITIVITY, OperatingPoint
 from bloodnet_model.settings import DeviceChoice, PreprocessingSettings
 from bloodnet_model.weights import load_network
 from client.exported import FORMATS, MANIFEST, load_exported
-from client.run_record import record_of
+from client.run_record import record_of, validation_point
 from client.workers import usable_cores
 
 _WEIGHTS: Final = ".safetensors"
@@ -54,7 +54,7 @@ def load_scorer(model: Path, device: DeviceChoice = "auto") -> Scorer:
     return Scorer(
         settings.preprocessing,
         predictor(graphs, settings.preprocessing, settings.network.neighbours),
-        record.operating_point(USUAL_SENSITIVITY) if record else None,
+        validation_point(record, USUAL_SENSITIVITY) if record else None,
         record.run.data if record else None,
         f"PyTorch on the {'GPU' if place.type == 'cuda' else 'CPU'}",
     )

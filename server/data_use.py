@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bloodnet_model.reasons import FAULTS, REMARKS
-from server.run_metrics import RunMetrics
+from bloodnet_model.run_metrics import RunMetrics
 
 _KINDS: Final = {"study": "studies", "series": "series", "file": "files", "label": "label rows"}
 

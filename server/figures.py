@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bloodnet_model.drawing import LINE, MUTED, POOLED, SITE, WIDTH_IN, bare, house_style, short, svg, title
-from server.run_metrics import AucRecord, Round
+from bloodnet_model.run_metrics import AucRecord, Round
 from server.wording import figure, interval, why_undefined
 
 

@@ -14,11 +14,11 @@ from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.page import render_page
+from bloodnet_model.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
 from server.data_use import ledger_rows, ledger_totals
 from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, partition_plot, roc_plot
 from server.report_template import BODY
 from server.run_folder import CONFIG, REPORT
-from server.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
 from server.wording import figure, in_words, interval, why_undefined
 
 ANY: Final = CLASSES[0]

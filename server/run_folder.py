@@ -13,10 +13,11 @@ import yaml
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.network import BloodNet
+from bloodnet_model.run_metrics import METRICS
 from bloodnet_model.weights import save_network
 from server.settings import RunSettings
 
-CONFIG, ROUNDS, METRICS, REPORT = "config.yaml", "rounds.jsonl", "metrics.json", "report.html"
+CONFIG, ROUNDS, REPORT = "config.yaml", "rounds.jsonl", "report.html"
 MODEL, BEST_MODEL = "model.safetensors", "model-best.safetensors"
 
 

@@ -1,6 +1,6 @@
 """How the report writes its figures."""
 
-from server.run_metrics import AucRecord
+from bloodnet_model.run_metrics import AucRecord
 
 
 def figure(value: float, digits: int = 2) -> str:

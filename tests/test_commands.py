@@ -85,7 +85,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("compare", "--strategies", "fedavg,fedprix"), "choose one of fedavg, fedprox"),
         (("compare", "--strategies", "fedavg,fedavg"), "name each strategy once"),
         (("triage-benefit",), "or both --sensitivity and --specificity"),
-        (("triage-benefit", "--run", "nowhere"), "nowhere: holds no readable metrics.json"),
+        (("triage-benefit", "--run", "nowhere"), "nowhere: holds no metrics.json"),
         (("triage-benefit", "--sensitivity", "90", "--specificity", "1"), "sensitivity: 90 is no share"),
         (("triage-benefit", "--arrivals-per-hour", "9"), "the worklist grows without end; give at least 3"),
         (("reproduce", "cq500-table", "--data", "nowhere"), "reads.csv"),

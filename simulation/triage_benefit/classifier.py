@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from bloodnet_model.errors import DataError, SettingsError, UndefinedMetric
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
-from server.run_folder import METRICS
-from server.run_metrics import load_metrics
+from bloodnet_model.run_metrics import METRICS, load_metrics
 
 ANY: Final = CLASSES[0]
 SENSITIVITY_TARGET: Final = 0.9

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from bloodnet_model.metrics import summary
 from bloodnet_model.page import render_page
-from server.run_metrics import AucRecord
+from bloodnet_model.run_metrics import AucRecord
 from server.wording import figure, interval
 from simulation.triage_benefit.benefit import GROUPS, WITHIN_MINUTES, Benefit
 from simulation.triage_benefit.figures import means_plot, waiting_plot

@@ -46,9 +46,9 @@ def record(settings: ModelSettings, **changes: Any) -> dict[str, Any]:
     run = {"name": "one", "data": "synthetic", "strategy": "fedavg", "rounds": 1, "preset": settings.preset}
     return {
         "schema": 1,
-        "run": {**run, "link": settings.network.link, "seed": 3},
+        "run": {**run, "link": settings.network.link, "parameters": 9, "seed": 3},
         "sites": {"a": {"counts": {"train-studies": 7, "train-positive": 3}}},
-        "rounds": [{}],
+        "rounds": [{"round": 1, "seconds": 1, "sites": {}, "train_loss": None, "validation": scores}],
         "validation": scored,
         "test": scored,
         **changes,

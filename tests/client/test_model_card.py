@@ -7,15 +7,16 @@ import pytest
 
 from bloodnet_model.metrics import ScoreHistogram, summary
 from bloodnet_model.operating_point import Share
+from bloodnet_model.run_metrics import RunMetrics
 from bloodnet_model.settings import ModelSettings
 from client.exported import Manifest
 from client.model_card import agreement_in_words, cell, data_in_words, model_card, share_in_words
-from client.run_record import RunRecord
+from client.run_record import validation_point
 from tests.client.test_export import record
 
 
 def card(settings: ModelSettings, sensitivity: float = 0.95, **changes: Any) -> str:
-    known = RunRecord.model_validate(record(settings, **changes))
+    known = RunMetrics.model_validate(record(settings, **changes))
     manifest = Manifest(
         schema=1,
         format="torchscript",
@@ -25,7 +26,7 @@ def card(settings: ModelSettings, sensitivity: float = 0.95, **changes: Any) -> 
         neighbours=settings.network.neighbours,
         weights="ab" * 32,
         data=known.run.data,
-        operating_point=known.operating_point(sensitivity),
+        operating_point=validation_point(known, sensitivity),
         difference=0.0,
         files={"slices.pt": "", "study.pt": ""},
     )
@@ -33,7 +34,12 @@ def card(settings: ModelSettings, sensitivity: float = 0.95, **changes: Any) -> 
 
 
 def test_what_the_card_says_of_a_whole_run(small: ModelSettings) -> None:
-    text = card(small, partition={"a": {"labels": {"study": 12, "slice": 0, "mask": 5}}})
+    text = card(
+        small,
+        partition={
+            "a": {"studies": 12, "patients": 12, "findings": {}, "labels": {"study": 12, "slice": 0, "mask": 5}}
+        },
+    )
     assert "say nothing of clinical accuracy" in text
     assert "| parameters | 1,234,567 |" in text
     assert "| a | 7 (3) | 0 (0) | 0 (0) | study 12, mask 5 |" in text

@@ -8,11 +8,11 @@ from rich.console import Console
 
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.operating_point import operating_point
+from bloodnet_model.run_metrics import load_metrics
 from client.export import export
 from client.scorer import load_scorer
 from client.triage import find_studies, ranked, triage
 from client.worklist import choose_threshold, lines
-from server.run_metrics import load_metrics
 from simulation.federation import simulate
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.settings import simulation_settings
