@@ -274,7 +274,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         render_report(tmp_path)
     del metrics["run"]["strategy"]
     write_run(tmp_path, metrics)
-    with pytest.raises(DataError, match=r"metrics\.json: run\.strategy: Field required"):
+    with pytest.raises(DataError, match=r"metrics\.json: cannot be read \(run\.strategy: Field required\)"):
         render_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 
