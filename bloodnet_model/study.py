@@ -1,5 +1,6 @@
 """The unit of everything clinical: one patient's one head CT, ready for the network."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ class Study:
     slice_labels: int8 (slices, 6), likewise
     mask_bits:    uint8 (slices, rows // 2, columns // 2), bit j for class j
     mask_known:   bool (slices,), True where `mask_bits` is the truth (also where a negative slice makes it empty)
+    slice_mm:     usual distance of two neighbouring slices, NaN where it is unknown
     """
 
     windows: NDArray[np.uint8]
@@ -22,6 +24,7 @@ class Study:
     slice_labels: NDArray[np.int8]
     mask_bits: NDArray[np.uint8]
     mask_known: NDArray[np.bool_]
+    slice_mm: float = math.nan
 
     @property
     def slices(self) -> int:

@@ -19,6 +19,7 @@ from client.listing import state_of
 from client.masks import UnusableMask, check_mask, disputed_slices, labels_from_mask, read_mask
 from client.plausibility import not_a_head
 from client.site_settings import Site
+from client.slice_distances import usual_distance_mm
 from client.survey import SurveyedStudy, one_line_a_file, survey_study
 from client.volume import Volume, read_volume
 
@@ -124,20 +125,20 @@ def prepare_study(
     assert labels is not None
     unread = {id(header) for header, _ in volume.failures}
     given = labels.slices[[id(header) not in unread for header in surveyed.slices]]  # (slices, 6)
-    centre = head_centre(volume.hu)
+    centre, slice_mm = head_centre(volume.hu), usual_distance_mm(volume.headers)
     windows = prepare_volume(volume.hu, volume.spacing_mm, preprocessing, centre)
     bits, remarks = _mask_bits(volume, labels)
     if bits is None:
         study, slices = settled(labels.study, given)
         empty = np.zeros((len(windows), preprocessing.rows // 2, preprocessing.columns // 2), np.uint8)
-        return Study(windows, study, slices, empty, slices[:, 0] == 0), remarks
+        return Study(windows, study, slices, empty, slices[:, 0] == 0, slice_mm), remarks
     prepared = prepare_mask(bits, volume.spacing_mm, centre, preprocessing)
     drawn = labels_from_mask(bits, prepared, labels.study)
     study, slices = settled(labels.study, np.where(given >= 0, given, drawn).astype(np.int8))
     disputed, why = disputed_slices(bits, given)
     if why and labels.mask is not None:
         remarks = {labels.mask[1]: ("mask-slice-conflict", why)}
-    return Study(windows, study, slices, prepared, ~disputed), remarks
+    return Study(windows, study, slices, prepared, ~disputed, slice_mm), remarks
 
 
 def _mask_bits(volume: Volume, labels: StudyLabels) -> tuple[NDArray[np.uint8] | None, Remarks]:

@@ -1,5 +1,6 @@
-"""Are the slices of a series where its thickness puts them? Gaps, overlaps and a change of thickness, in mm."""
+"""How far apart are the slices of a series, and is each where its thickness puts it? Gaps and overlaps, in mm."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,14 @@ class _Pair:
     place_mm: float
     distance_mm: float
     thickness_mm: float | None
+
+
+def usual_distance_mm(slices: Sequence[SliceHeader]) -> float:
+    """Median distance of neighbours along the normal, of slices in order, so that a missing one does not count.
+
+    NaN for a single slice, and where one of them has no position.
+    """
+    return median([high - low for low, high in pairwise(heights_mm(slices))] or [math.nan])
 
 
 def remark_on(slices: Sequence[SliceHeader]) -> tuple[str, str]:

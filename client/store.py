@@ -24,21 +24,21 @@ from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import Split
 from bloodnet_model.study import Study
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised with every change of what the files hold, so that no older store passes for this one."""
 
 _TABLES: Final = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS studies (
     key TEXT PRIMARY KEY, first INTEGER, slices INTEGER, study_labels BLOB, slice_labels BLOB, mask_known BLOB,
-    split TEXT, place INTEGER
+    slice_mm REAL, split TEXT, place INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT OR IGNORE INTO state VALUES ('generation', 0), ('end', 0), ('stamp', '');
 COMMIT;
 """
 _PATIENCE_S: Final = 60.0
-_COLUMNS: Final = "first, slices, study_labels, slice_labels, mask_known"
+_COLUMNS: Final = "first, slices, study_labels, slice_labels, mask_known, slice_mm"
 
 
 def key_of(study_uid: str) -> str:
@@ -96,8 +96,9 @@ class Store:
                 np.frombuffer(slice_labels, np.int8).reshape(slices, len(CLASSES)),
                 mask_bits[first : first + slices],
                 np.frombuffer(mask_known, np.bool_),
+                math.nan if slice_mm is None else slice_mm,  # SQLite keeps NaN as NULL
             )
-            for first, slices, study_labels, slice_labels, mask_known in rows
+            for first, slices, study_labels, slice_labels, mask_known, slice_mm in rows
         )
 
     def splits(self) -> dict[str, Split]:
@@ -157,8 +158,14 @@ class StoreWriter:
                 raise ValueError(f"{name}: {array.shape} is not {(study.slices, *shape)}")
             self._files[name].write(array.data)
         labels = (study.study_labels, study.slice_labels, study.mask_known)
-        row = (key, self._end, study.slices, *(np.ascontiguousarray(array).tobytes() for array in labels))
-        self._database.execute("INSERT OR REPLACE INTO studies VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+        row = (
+            key,
+            self._end,
+            study.slices,
+            *(np.ascontiguousarray(array).tobytes() for array in labels),
+            study.slice_mm,
+        )
+        self._database.execute("INSERT OR REPLACE INTO studies VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
         self._end += study.slices
 
     def commit(self) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -23,14 +22,15 @@ from bloodnet_model.preprocessing import head_centre, prepare_volume
 from bloodnet_model.reasons import RULES
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.threads import in_threads
+from client.blood_volume import blood_volume_ml
 from client.dicom import read_headers
 from client.listing import FoundFile, found_files
 from client.overlay import Overlay, overlay_of
 from client.preparation import objection
 from client.scorer import Scorer
 from client.series_selection import Selection, select_series
-from client.series_slices import heights_mm
 from client.site_settings import SeriesRules, Site, SiteSettings
+from client.slice_distances import usual_distance_mm
 from client.slice_header import SliceHeader
 from client.volume import Volume, read_volume
 from client.workers import usable_cores
@@ -143,7 +143,7 @@ def _scored(uid: str, headers: Sequence[SliceHeader], scorer: Scorer, started: f
         folder=folder,
         seconds=_since(started),
         scores=dict(zip(CLASSES, prediction.probabilities.tolist(), strict=True)),
-        volume_ml=blood_volume_ml(prediction.mask, volume.headers, scorer.preprocessing),
+        volume_ml=blood_volume_ml(prediction.mask, usual_distance_mm(volume.headers), scorer.preprocessing),
         slices=len(windows),
         unread=len(volume.failures),
         overlay=overlay_of(windows, prediction),
@@ -156,18 +156,6 @@ def windows_of(volume: Volume, preprocessing: PreprocessingSettings) -> NDArray[
     parts = np.array_split(volume.hu, min(len(volume.hu), _PARTS_A_CORE * cores))
     prepared = in_threads(lambda hu: prepare_volume(hu, volume.spacing_mm, preprocessing, centre), parts, cores)
     return np.concatenate(prepared)
-
-
-def blood_volume_ml(
-    mask: NDArray[np.bool_], slices: Sequence[SliceHeader], preprocessing: PreprocessingSettings
-) -> float | None:
-    """Volume of a mask (slices, rows / 2, columns / 2): pixels, times their area, times the usual slice distance."""
-    heights = heights_mm(slices)
-    distances = np.abs(np.diff(heights))
-    if not len(distances) or not median(distances) > 0:
-        return None
-    pixel_mm2 = (2 * preprocessing.spacing_mm) ** 2
-    return float(mask.sum() * pixel_mm2 * median(distances) / 1000)
 
 
 def _why(selection: Selection) -> str:

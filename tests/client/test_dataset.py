@@ -58,6 +58,7 @@ def test_a_study_as_the_network_sees_it(tmp_path: Path, small: ModelSettings) ->
     assert_array_equal(study.slice_labels, np.full((10, 6), -1))
     assert not study.mask_known.any()
     assert study.mask_bits.shape == (10, 16, 12)
+    assert study.slice_mm == 5.0
 
 
 def test_a_negative_study_is_an_exact_empty_mask(tmp_path: Path, small: ModelSettings) -> None:
@@ -197,6 +198,7 @@ def test_a_mask_lands_where_the_blood_is(tmp_path: Path, small: ModelSettings) -
     expected[3:6, 4:6, 6:9] = 0b100001
     assert_array_equal(study.mask_bits, expected)
     assert study.mask_known.all()
+    assert study.slice_mm == 5.0
     assert_array_equal(study.slice_labels[:, 0], [0, 0, 0, 1, 1, 1, -1, 0, 0, 0])
     assert_array_equal(study.slice_labels[:, 5], [0, 0, 0, 1, 1, 1, -1, 0, 0, 0])
 

@@ -1,10 +1,11 @@
-"""Gaps, overlaps and changes of thickness, in mm."""
+"""Distances, gaps, overlaps and changes of thickness, in mm."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
 
-from client.slice_distances import remark_on
+from client.slice_distances import remark_on, usual_distance_mm
 from client.slice_header import SliceHeader
 from tests.client.dicom_factory import make_header
 
@@ -52,3 +53,13 @@ def test_tilted_slices_are_measured_along_their_normal() -> None:
     tilted = (1.0, 0.0, 0.0, 0.0, 0.9063, -0.4226)  # 25 degrees; the table moves 5.517 mm for 5 mm along the normal
     slices = [make_header(i, orientation=tilted, position_mm=(0.0, 0.0, 5.517 * i)) for i in range(10)]
     assert remark_on(slices) == ("", "")
+    assert usual_distance_mm(slices) == pytest.approx(5.0, abs=1e-3)
+
+
+def test_the_usual_distance_overlooks_a_missing_slice() -> None:
+    assert usual_distance_mm(stack([*REGULAR[:4], *REGULAR[5:]], [2.5] * 9)) == 5.0
+
+
+def test_a_distance_that_nobody_knows_is_nan() -> None:
+    assert math.isnan(usual_distance_mm(stack([0.0], [5.0])))
+    assert math.isnan(usual_distance_mm([make_header(i, position_mm=None) for i in range(9)]))

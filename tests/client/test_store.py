@@ -1,6 +1,7 @@
 """Prepared studies on disk: kept whole, handed out in their places, never changed under a reader."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def store(tmp_path: Path, small: ModelSettings) -> Store:
 
 
 def assert_same(study: Study, expected: Study) -> None:
-    for name in ("windows", "study_labels", "slice_labels", "mask_bits", "mask_known"):
+    for name in ("windows", "study_labels", "slice_labels", "mask_bits", "mask_known", "slice_mm"):
         assert_array_equal(getattr(study, name), getattr(expected, name), strict=True)
 
 
@@ -29,7 +30,7 @@ def pixel_bytes(store: Store) -> int:
 
 
 def test_studies_read_back_as_they_were_written(store: Store, make_study: MakeStudy) -> None:
-    studies = [make_study(1, slices=9), make_study(2, positive=False, slices=12), make_study(3)]
+    studies = [replace(make_study(1, slices=9), slice_mm=2.5), make_study(2, positive=False, slices=12), make_study(3)]
     with StoreWriter(store) as writer:
         for key, study in zip("abc", studies, strict=True):
             writer.append(key, study)

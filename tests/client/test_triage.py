@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from bloodnet_model.operating_point import operating_point
 from bloodnet_model.preprocessing import prepare_volume
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.weights import save_network
+from client.blood_volume import blood_volume_ml
 from client.scorer import Scorer, load_scorer
 from client.series_selection import select_series
 from client.site_settings import SeriesRules
-from client.triage import Triaged, blood_volume_ml, find_studies, ranked, triage, windows_of
+from client.triage import Triaged, find_studies, ranked, triage, windows_of
 from client.volume import read_volume
 from client.worklist import choose_threshold, lines, worklist_table, write_worklist
-from tests.client.dicom_factory import head_hu, make_header, uid, write_series, write_slice
+from tests.client.dicom_factory import head_hu, uid, write_series, write_slice
 from tests.test_commands import call
 
 
@@ -100,10 +102,8 @@ def test_a_zip_file_is_read(tmp_path: Path, scorer: Scorer) -> None:
 def test_volume_of_blood_by_hand(small: ModelSettings) -> None:
     mask = np.zeros((10, 16, 12), bool)
     mask[3, :2, :5] = True  # 10 pixels of 12 mm x 12 mm, 5 mm apart
-    headers = [make_header(i) for i in range(10)]
-    distance = headers[1].position_mm[2] - headers[0].position_mm[2]  # type: ignore[index]
-    assert blood_volume_ml(mask, headers, small.preprocessing) == pytest.approx(10 * 144 * distance / 1000)
-    assert blood_volume_ml(mask[:1], headers[:1], small.preprocessing) is None
+    assert blood_volume_ml(mask, 5.0, small.preprocessing) == pytest.approx(10 * 144 * 5 / 1000)
+    assert blood_volume_ml(mask, math.nan, small.preprocessing) is None
 
 
 def test_files_agree_with_the_list(tmp_path: Path, scorer: Scorer) -> None:
