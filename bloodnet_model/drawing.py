@@ -1,7 +1,7 @@
 """Figures for the project's pages: SVG text to stand inside HTML, the same bytes for the same figures.
 
-Colours and font are those of the page: each is drawn in a stand-in that becomes a CSS variable, so one figure
-serves the light and the dark scheme.
+Colours and font are those of the page. Inside HTML each colour becomes its CSS variable, so one figure serves the
+light and the dark scheme; a file of its own keeps the light ones, on white.
 """
 
 import io
@@ -14,12 +14,15 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bloodnet_model.page import LIGHT
+
 WIDTH_IN: Final = 4.7
-INK, MUTED, LINE, SITE, POOLED = "#111111", "#222222", "#333333", "#444444", "#555555"
-_VARIABLES: Final = {INK: "ink", MUTED: "muted", LINE: "line", SITE: "site", POOLED: "pooled"}
+_DRAWN: Final = ("ink", "muted", "line", "site", "pooled")
+INK, MUTED, LINE, SITE, POOLED = (LIGHT[name] for name in _DRAWN)
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -71,6 +74,36 @@ def house_style(name: str) -> Iterator[None]:
 
 def svg(drawing: Figure, description: str) -> str:
     """The drawing as one `<svg>` element for HTML, with `description` for who cannot see it."""
+    body = _body(drawing).replace("'DejaVu Sans'", "var(--font)")
+    for name in _DRAWN:
+        body = body.replace(LIGHT[name], f"var(--{name})")
+    return f"<svg {_frame(drawing, description)}>{body}"
+
+
+def svg_file(drawing: Figure, description: str) -> str:
+    """The drawing as a file of its own: light colours on white, a font that any viewer has."""
+    body = _body(drawing).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    white = '<rect width="100%" height="100%" fill="#ffffff"/>'
+    return f"<svg {names} {_frame(drawing, description)}>\n{white}{body}\n"
+
+
+def png(drawing: Figure, dots_per_inch: int = 200) -> bytes:
+    """The drawing on white; the same bytes for the same figures."""
+    FigureCanvasAgg(drawing)
+    file = io.BytesIO()
+    metadata = {"Software": None}  # matplotlib's own name and version otherwise
+    drawing.savefig(file, format="png", dpi=dots_per_inch, facecolor="white", metadata=metadata)
+    return file.getvalue()
+
+
+def _frame(drawing: Figure, description: str) -> str:
+    width_pt, height_pt = 72 * drawing.get_size_inches()
+    return f'viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}"'
+
+
+def _body(drawing: Figure) -> str:
+    """What stands inside `<svg>`, its end tag too: without background, metadata, and ids that nothing names."""
     drawing.patch.set_alpha(0)
     for axes in drawing.axes:
         axes.patch.set_alpha(0)
@@ -81,9 +114,4 @@ def svg(drawing: Figure, description: str) -> str:
     # The metadata hold the date, and matplotlib's own style would apply to the whole page.
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)
-    for colour, variable in _VARIABLES.items():
-        body = body.replace(colour, f"var(--{variable})")
-    body = body.replace("'DejaVu Sans'", "var(--font)")
-    width_pt, height_pt = 72 * drawing.get_size_inches()
-    return f'<svg viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}">{body}'
+    return re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", body)

@@ -3,40 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from markupsafe import Markup
 
-from bloodnet_model.errors import DataError
-from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.page import render_page
-from bloodnet_model.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld, load_metrics
+from bloodnet_model.run_metrics import AucRecord, Counts, Evaluation, RunMetrics, SiteScores, Withheld
 from server.data_use import ledger_rows, ledger_totals
-from server.figures import ForestRow, RocCurve, forest_plot, learning_curve, partition_plot, roc_plot
-from server.report_template import BODY
-from server.run_folder import CONFIG, REPORT
+from server.report.figures import ForestRow, RocCurve, forest_plot, learning_curve, partition_plot, roc_plot
+from server.report.template import BODY
 from server.wording import figure, in_words, interval, why_undefined
 
 ANY: Final = CLASSES[0]
-
-
-def render_report(run_folder: Path) -> Path:
-    """Write `report.html` from the `metrics.json` and `config.yaml` of `run_folder`; returns its path.
-
-    Works after any round; what is not known yet is said to be so. Raises DataError where a file is missing.
-    """
-    metrics = load_metrics(run_folder)
-    try:
-        settings = (run_folder / CONFIG).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{run_folder / CONFIG}: cannot be read; give the whole folder of a run.") from None
-    report = run_folder / REPORT
-    write_whole(report, report_html(metrics, settings))
-    return report
 
 
 def report_html(metrics: RunMetrics, settings: str) -> str:
