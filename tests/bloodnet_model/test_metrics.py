@@ -7,13 +7,23 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from bloodnet_model.errors import DataError, UndefinedMetric
-from bloodnet_model.metrics import BINS, ScoreHistogram, bin_edges, bin_index, bin_midpoints, summary
+from bloodnet_model.metrics import (
+    BINS,
+    BLOCKS,
+    ScoreHistogram,
+    bin_edges,
+    bin_index,
+    bin_midpoints,
+    hanley_mcneil_interval,
+    summary,
+)
+from bloodnet_model.precision_recall import average_precision, average_precision_interval
 
 Patients = list[tuple[float, int]]
 Scores = NDArray[np.float64]
@@ -89,6 +99,75 @@ def test_interval_lies_inside_the_unit_interval(federation: list[Patients], leve
     assert 0 < low < merged.auc() < high < 1
 
 
+def doubled_wins(scores: Scores, labels: Labels) -> int:
+    """Twice the number of pairs that the raw scores rank rightly, ties counting half."""
+    positive, negative = scores[labels == 1][:, None], scores[labels == 0][None, :]
+    return int(2 * (positive > negative).sum() + (positive == negative).sum())
+
+
+# Skewed scores crowd one end, as a rare finding's do; an integer picks the site's own shape.
+SKEWED = st.builds(lambda u, power: u**power, st.floats(0, 1), st.sampled_from([1, 2, 4, 8]))
+SITE = st.lists(st.tuples(st.one_of(SCORE, SKEWED), st.integers(0, 1)), max_size=20)
+ONE_CLASS = st.builds(lambda scores, y: [(s, y) for s in scores], st.lists(SKEWED, max_size=6), st.integers(0, 1))
+MIXED_FEDERATION = st.lists(st.tuples(st.one_of(SITE, ONE_CLASS), st.booleans()), min_size=1, max_size=6)
+
+
+@settings(max_examples=1000)
+@given(MIXED_FEDERATION, st.sampled_from([16, 64, 1024]))
+def test_error_bound_holds_exactly_where_some_sites_are_coarsened(
+    federation: list[tuple[Patients, bool]], bins: int
+) -> None:
+    sites = [histogram(site, bins).coarsened() if coarse else histogram(site, bins) for site, coarse in federation]
+    merged = sum(sites, start=ScoreHistogram.empty(bins))
+    assume(merged.positive_count and merged.negative_count)
+    scores, labels = arrays([patient for site, _ in federation for patient in site])
+    doubled_pairs = 2 * merged.positive_count * merged.negative_count
+    off = abs(round(merged.auc() * doubled_pairs) - doubled_wins(scores, labels))
+    assert off <= round(merged.auc_error_bound() * doubled_pairs)
+    fine = [histogram(site, bins) for site, _ in federation]
+    assert merged.auc_error_bound() >= sum(fine, start=ScoreHistogram.empty(bins)).auc_error_bound()
+
+
+def test_error_bound_of_coarse_counts_by_hand() -> None:
+    """Block 8 is the bins 512 to 575 and its middle bin 544; a fine negative beside it, one in it, one far away."""
+    midpoints = bin_midpoints()
+    fine = ScoreHistogram.from_scores(midpoints[[520, 544, 700]], [0, 0, 0])
+    coarse = ScoreHistogram.from_scores(midpoints[[513, 514]], [1, 1]).coarsened()
+    assert coarse.positives[544] == coarse.coarse_positives[8] == 2
+    # Pairs with the far one are certain; with the one in the middle bin half a pair, with the other a whole one each.
+    assert (fine + coarse).auc_error_bound() == (2 * 0.5 + 2 * 1) / 6
+    assert (fine + coarse).auc() == (2 * 1 + 2 * 0.5) / 6
+    assert doubled_wins(midpoints[[513, 514, 520, 544, 700]], np.array([1, 1, 0, 0, 0])) == 0
+
+
+@given(PATIENTS)
+def test_coarsening_keeps_the_blocks_and_merges_like_any_counts(patients: Patients) -> None:
+    one = histogram(patients)
+    coarse = one.coarsened()
+    assert (coarse.positives.reshape(BLOCKS, -1).sum(1) == one.positives.reshape(BLOCKS, -1).sum(1)).all()
+    assert (coarse.coarse_negatives == one.negatives.reshape(BLOCKS, -1).sum(1)).all()
+    assert coarse.coarsened() == coarse
+    assert (one + one).coarsened() == coarse + coarse
+    assert hash((one + one).coarsened()) == hash(coarse + coarse)
+    assert (coarse == one) == (one.studies == 0)  # the same counts, but other knowledge
+
+
+def test_coarse_counts_that_cannot_be() -> None:
+    counts, none, one = np.zeros(32, np.int64), np.zeros(BLOCKS, np.int64), np.eye(BLOCKS, dtype=np.int64)[3]
+    counts[7] = 1  # the middle bin of block 3
+    assert ScoreHistogram(counts, counts, one, none) != ScoreHistogram(counts, counts)
+    with pytest.raises(DataError, match="more coarse positives than the middle bins"):
+        ScoreHistogram(counts, counts, 2 * one, none)
+    with pytest.raises(DataError, match="more coarse negatives than the middle bins"):
+        ScoreHistogram(counts, counts, one, np.roll(one, 1))
+    with pytest.raises(DataError, match="coarse positives have 3 blocks"):
+        ScoreHistogram(counts, counts, np.zeros(3, np.int64), none)
+    with pytest.raises(DataError, match="coarse negatives must be counts"):
+        ScoreHistogram(counts, counts, none, none - 1)
+    with pytest.raises(DataError, match="24 bins do not make 16 equal blocks"):
+        ScoreHistogram.empty(24).coarsened()
+
+
 def test_error_bound_is_tight_where_one_bin_hides_a_perfect_order() -> None:
     merged = ScoreHistogram.from_scores([0.9, 0.9001], [0, 1])
     assert merged.auc() == 0.5
@@ -105,6 +184,25 @@ def test_interval_by_hand() -> None:
     low, high = merged.auc_interval()
     assert math.log(high / (1 - high)) == pytest.approx(math.log(5) + reach)
     assert math.log(low / (1 - low)) == pytest.approx(math.log(5) - reach)
+
+
+def test_plain_and_hanley_mcneil_intervals_by_hand() -> None:
+    merged = ScoreHistogram.from_scores([0.9, 0.8, 0.4, 0.6, 0.1], [1, 1, 1, 0, 0])
+    reach = 1.959963985 * math.sqrt(merged.delong_variance())
+    assert merged.auc_interval(scale="plain") == pytest.approx((5 / 6 - reach, 5 / 6 + reach))
+    assert merged.auc_interval(scale="plain")[1] > 1  # not clipped
+    # A = 5/6, Q1 = 5/7, Q2 = 25/33, with 3 positives and 2 negatives.
+    variance = (5 / 36 + 2 * (5 / 7 - 25 / 36) + (25 / 33 - 25 / 36)) / 6
+    reach = 1.959963985 * math.sqrt(variance)
+    assert hanley_mcneil_interval(merged) == pytest.approx((5 / 6 - reach, 5 / 6 + reach))
+    low, high = hanley_mcneil_interval(merged, 0.5)
+    assert high - low < 2 * reach / 2
+
+
+@pytest.mark.parametrize(("labels", "reason"), [([0, 1], "perfectly separated"), ([0, 0], "no positive study")])
+def test_hanley_mcneil_interval_is_undefined_with_words(labels: list[int], reason: str) -> None:
+    with pytest.raises(UndefinedMetric, match=reason):
+        hanley_mcneil_interval(ScoreHistogram.from_scores([0.1, 0.9], labels))
 
 
 def test_roc_runs_from_corner_to_corner_and_has_the_area() -> None:
@@ -125,6 +223,19 @@ def test_bins_keep_two_decimals_apart_and_hold_the_ends() -> None:
     assert bin_index(bin_midpoints()).tolist() == list(range(BINS))
     assert bin_index(edges[1:-1]).tolist() == list(range(1, BINS))
     assert len(set(bin_index(np.arange(101) / 100).tolist())) == 101
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), SKEWED, SKEWED.map(lambda s: 1 - s)), max_size=20), BIN_COUNTS)
+def test_index_is_that_of_a_search_among_the_edges(scores: list[float], bins: int) -> None:
+    edges = bin_edges(bins)
+    near = np.concatenate([scores, edges, np.nextafter(edges, 0), np.nextafter(edges, 1).clip(max=1)])
+    assert bin_index(near, bins).tolist() == np.searchsorted(edges[1:-1], near, side="right").tolist()
+
+
+def test_index_of_more_scores_than_are_done_at_once() -> None:
+    scores = np.random.default_rng(1).random((2, 70_000))
+    assert np.array_equal(bin_index(scores), np.searchsorted(bin_edges()[1:-1], scores, side="right"))
+    assert bin_index([]).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +274,11 @@ def test_scores_that_cannot_be_counted(scores: list[float], labels: list[float],
 def test_counts_that_are_no_histogram(counts: list[float]) -> None:
     with pytest.raises(DataError, match="positives must be counts"):
         ScoreHistogram(np.array(counts), np.array([1, 2]))
+
+
+def test_counts_too_large_to_be_added_are_refused() -> None:
+    with pytest.raises(DataError, match="negatives must be counts"):
+        ScoreHistogram(np.array([1, 2]), np.array([1, 2**64 - 1], np.uint64))
 
 
 def test_different_bins_are_refused_with_both_sizes() -> None:
@@ -223,7 +339,17 @@ def test_summary_is_one_record_fit_for_json() -> None:
         "auc_high": high,
         "error_bound": 0.0,
         "undefined": None,
+        "auprc": average_precision(merged),
+        "auprc_low": average_precision_interval(merged)[0],
+        "auprc_high": average_precision_interval(merged)[1],
     }
+
+
+def test_summary_has_an_average_precision_where_only_the_interval_of_the_auc_is_missing() -> None:
+    record = summary(ScoreHistogram.from_scores([0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0]))
+    assert "all scores are tied" in record["undefined"]
+    assert record["auprc"] == 0.5
+    assert record["auprc_low"] < 0.5 < record["auprc_high"]
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
