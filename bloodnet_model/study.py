@@ -2,9 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+GROUP_NAME: Final = "[a-z0-9-]{1,32}"
+"""Pattern of the name of a group in which a study may be counted, such as its scanner; it travels."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,18 @@ from client.store import Store
 __all__ = ["SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"]
 
 _IRRELEVANT: Final = frozenset(
-    {"name", "members", "cache", "minimum_cohort", "minimum_coverage", "cores", "device", "gpu_memory_share"}
+    {
+        "name",
+        "members",
+        "cache",
+        "minimum_cohort",
+        "minimum_class",
+        "minimum_coverage",
+        "groups",
+        "cores",
+        "device",
+        "gpu_memory_share",
+    }
 )
 """Site settings on which no prepared study depends."""
 
@@ -44,6 +55,14 @@ class SiteData:
     def keys(self, split: Split) -> tuple[str, ...]:
         """Keys of `studies(split)`, in their order; see `client.store.key_of`."""
         return tuple(key for _, store in self.stores for key in store.keys(split))
+
+    def groups(self, split: Split) -> tuple[str, ...]:
+        """Groups of `studies(split)`, in their order, as `groups` of site.yaml says; empty names where it is none.
+
+        They travel: what is counted by them needs as many studies a group as `minimum_cohort` says.
+        """
+        by = self.site.settings.groups
+        return tuple(group for _, store in self.stores for group in store.groups(split, by))
 
     def splits(self) -> dict[str, Split]:
         """Split of every study by its key; see `client.store.key_of`."""

@@ -26,8 +26,10 @@ from client.elements import (
     INSTANCE_NUMBER,
     INTERCEPT,
     KERNEL,
+    MANUFACTURER,
     MEDIA_CLASS,
     MODALITY,
+    MODEL,
     ORIENTATION,
     PADDING,
     PATIENT_ID,
@@ -45,6 +47,7 @@ from client.elements import (
     THICKNESS,
     Elements,
 )
+from client.groups import scanner_group
 from client.header_scan import Surprised, scan
 from client.identity import is_identified
 from client.slice_header import PixelLayout, SliceHeader, require_ct_pixels
@@ -138,6 +141,7 @@ def _header(path: Path, elements: Elements) -> SliceHeader:
         padding=_padding(elements, layout),
         burned_in=text(BURNED_IN).upper() == "YES",
         identified=is_identified(elements),
+        scanner=scanner_group(text(MANUFACTURER), text(MODEL)),
     )
 
 

@@ -19,7 +19,7 @@ from client.listing import FoundFile, found_files, state_of
 from client.site_settings import SITE_FILE, Site
 from client.workers import ordered_map, usable_cores
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised with every change of what the tables or headers hold, so that no older index passes for this one."""
 
 _Made = TypeVar("_Made")

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from bloodnet_model.labels import CLASSES, SUBTYPES, UNKNOWN
 from bloodnet_model.splits import SPLITS, Split
+from bloodnet_model.study import GROUP_NAME
 
 IDENTIFIERS: Final = ("sop_instance_uid", "study_instance_uid", "accession_number")
 """From the most specific to the least: a row speaks of the first that it fills in."""
@@ -46,6 +47,8 @@ class LabelRow(NamedTuple):
     split: Split | None
     study: str
     """StudyInstanceUID in a row that speaks of a slice, where it says it."""
+    group: str
+    """In which the study is counted; empty where the row says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ def contradiction(row: LabelRow, other: LabelRow) -> str:
         return f"names another mask than line {other.line}"
     if row.split and other.split and row.split != other.split:
         return f"names another split than line {other.line}"
+    if row.group and other.group and row.group != other.group:
+        return f"names another group than line {other.line}"
     if row.study and other.study and row.study != other.study:
         return f"puts the slice into another study than line {other.line}"
     return ""
@@ -75,8 +80,10 @@ def contradiction(row: LabelRow, other: LabelRow) -> str:
 def merged(first: LabelRow, second: LabelRow) -> LabelRow:
     """What two rows that do not contradict each other say together, under the first one's line and key."""
     labels = tuple(map(max, first.labels, second.labels))  # 0 or 1 beats -1
-    study = first.study or second.study
-    return LabelRow(first.line, first.key, labels, first.mask or second.mask, first.split or second.split, study)
+    mask, split = first.mask or second.mask, first.split or second.split
+    return LabelRow(
+        first.line, first.key, labels, mask, split, first.study or second.study, first.group or second.group
+    )
 
 
 def cells_of(text: str, delimiter: str) -> list[str]:
@@ -101,12 +108,14 @@ class RowParser:
     _masks: dict[str, Path | None] = field(default_factory=dict)
     _splits: dict[str, Split | None] = field(default_factory=dict)
     _studies: dict[str, str] = field(default_factory=dict)
+    _groups: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         places = {name: place for place, name in enumerate(self.columns) if name}
         self._identifiers = [(name, places[name]) for name in IDENTIFIERS if name in places]
         self._classes: Callable[[Sequence[str]], tuple[str, ...]] = itemgetter(*(places[name] for name in CLASSES))
-        self._mask, self._split, self._study = map(places.get, ("mask", "split", "study_instance_uid"))
+        self._mask, self._split, self._group = map(places.get, ("mask", "split", "group"))
+        self._study = places.get("study_instance_uid")
 
     def __call__(self, line: int, text: str) -> LabelRow | LabelFault | None:
         """The row of one line; None for a blank one."""
@@ -137,7 +146,8 @@ class RowParser:
         study = ""
         if self._study is not None and key[0] == "sop_instance_uid":
             study = _understood(cells[self._study], self._studies, _identifier)
-        return LabelRow(line, key, labels, mask, split, study)
+        group = "" if self._group is None else _understood(cells[self._group], self._groups, _group)
+        return LabelRow(line, key, labels, mask, split, study, group)
 
     def _key(self, cells: Sequence[str]) -> Key | None:
         for name, place in self._identifiers:
@@ -179,6 +189,15 @@ def _split(cell: str) -> Split | None:
         return None
     if said not in SPLITS:
         raise _Unusable("bad-label", f"split is {said[:20]!r}; write one of {', '.join(SPLITS)}, or nothing")
+    return said
+
+
+def _group(cell: str) -> str:
+    said = cell.strip(BLANK).lower()
+    if said and not re.fullmatch(GROUP_NAME, said):
+        raise _Unusable(
+            "bad-label", f"group is {said[:40]!r}; write up to 32 letters a-z, digits and hyphens, or nothing"
+        )
     return said
 
 

@@ -17,7 +17,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.labels import CLASSES
 from client.label_rows import BLANK, IDENTIFIERS, Key, LabelFault, LabelRow, RowParser, cells_of, contradiction, merged
 
-COLUMNS: Final = (*IDENTIFIERS, *CLASSES, "mask", "split")
+COLUMNS: Final = (*IDENTIFIERS, *CLASSES, "mask", "split", "group")
 """All that a labels file may have. The classes must be there, and one identifier."""
 
 _COLUMN_OF: Final = {name.replace("_", ""): name for name in COLUMNS}

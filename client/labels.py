@@ -53,6 +53,7 @@ class StudyLabels:
     slices: int8 (slices, 6)
     lines:  of the rows that say it
     mask:   the mask and the line that names it
+    group:  in which the study is counted; empty where nothing says it
     """
 
     study: NDArray[np.int8]
@@ -60,6 +61,7 @@ class StudyLabels:
     lines: tuple[int, ...]
     mask: tuple[Path, int] | None
     split: Split | None
+    group: str
 
 
 def labels_of(table: LabelTable, slices: Sequence[SliceHeader]) -> StudyLabels | None:
@@ -86,6 +88,7 @@ def labels_of(table: LabelTable, slices: Sequence[SliceHeader]) -> StudyLabels |
         lines=tuple(row.line for row in rows),
         mask=next(((row.mask, row.line) for row in rows if row.mask is not None), None),
         split=next((row.split for row in rows if row.split is not None), None),
+        group=next((row.group for row in rows if row.group), ""),
     )
 
 
@@ -141,14 +144,14 @@ def _keys(slices: Sequence[SliceHeader]) -> tuple[list[Key], list[Key]]:
 
 
 def _refuse_disagreement(rows: Sequence[LabelRow], of_study: Sequence[LabelRow], study_uid: str) -> None:
-    """Raises where rows on the study itself contradict each other, or any two name another mask, split or study."""
+    """Raises where rows on the study contradict each other, or any two name another mask, split, group or study."""
     for row in rows:
         if row.study not in ("", study_uid):
             raise _conflict(row, "puts the slice into another study than its file does")
     for first, second in combinations(of_study, 2):
         _refuse(first, second)
-    for name in ("mask", "split"):
-        naming = [row._replace(labels=_NOTHING) for row in rows if getattr(row, name) is not None]
+    for name in ("mask", "split", "group"):
+        naming = [row._replace(labels=_NOTHING) for row in rows if getattr(row, name)]
         for row in naming[1:]:
             _refuse(naming[0], row)
 

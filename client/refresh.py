@@ -8,6 +8,7 @@ from bloodnet_model.commands import OnProgress
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import Split
 from client.conflicts import Refusals, UsableStudy, label_conflicts, refused, same_pixels
+from client.groups import UNKNOWN_GROUP, Groups
 from client.index import FileIndex
 from client.label_lines import LabelLines
 from client.labels import LabelTable
@@ -17,7 +18,7 @@ from client.preparation import Examined, Task, crashed, made_from, prepare, task
 from client.site_settings import Site
 from client.splits import split_studies
 from client.store import Store, StoreWriter, key_of
-from client.survey import other_files
+from client.survey import SurveyedStudy, other_files
 from client.workers import ordered_map, usable_cores
 
 _WORTH: Final = 48
@@ -41,7 +42,7 @@ class Refresh:
         """Prepare what is new, write the ledger, settle every split; an interruption costs the last few studies."""
         outcomes, lines = Outcomes(self.index.database, store.folder.name), LabelLines(self.table)
         with StoreWriter(store) as writer:
-            self._prepare_new(writer, outcomes, lines)
+            groups = self._prepare_new(writer, outcomes, lines)
             usable = [_usable(outcome) for outcome in outcomes if not outcome.reason]
             conflicts = label_conflicts(usable, self.table)
             agreed = ((outcome.study, outcome.pixels) for outcome in outcomes if outcome.study not in conflicts)
@@ -49,11 +50,11 @@ class Refresh:
             splits = split_studies(self.site.settings, (study for study in usable if study.uid not in refusals))
             entries = self._entries(outcomes, refusals, splits, lines)
             write_ledger(self.site.ledger, self.site.folder, entries)
-            writer.settle({key_of(study.uid): splits.get(study.uid) for study in usable}, stamp)
+            writer.settle({key_of(study.uid): splits.get(study.uid) for study in usable}, stamp, groups)
 
-    def _prepare_new(self, writer: StoreWriter, outcomes: Outcomes, lines: LabelLines) -> None:
-        """Bring all outcomes up to date."""
-        known, studies = outcomes.made_from(), self.index.studies()
+    def _prepare_new(self, writer: StoreWriter, outcomes: Outcomes, lines: LabelLines) -> dict[str, Groups]:
+        """Bring all outcomes up to date; the groups of all studies by key, on which no outcome depends."""
+        known, studies, groups = outcomes.made_from(), self.index.studies(), dict[str, Groups]()
         for gone in known.keys() - set(studies):
             outcomes.forget(gone)
 
@@ -62,6 +63,7 @@ class Refresh:
                 files = self.index.files_of(uid)
                 lines.found(files)
                 task = task_of(self.site, uid, files, self.table, self.preprocessing)
+                groups[key_of(uid)] = _groups(task.surveyed)
                 if known.get(uid) != made_from(task) or not (task.surveyed.reason or key_of(uid) in writer):
                     yield task
                 self.on_progress("preparing studies", done, len(studies))
@@ -77,6 +79,7 @@ class Refresh:
                 self.index.database.commit()
         writer.commit()
         self.index.database.commit()
+        return groups
 
     def _entries(
         self, outcomes: Outcomes, refusals: Refusals, splits: Mapping[str, Split], lines: LabelLines
@@ -116,6 +119,11 @@ def _outcome(task: Task, examined: Examined) -> Outcome:
         entries=examined.entries,
         lines=examined.lines,
     )
+
+
+def _groups(surveyed: SurveyedStudy) -> Groups:
+    scanner = surveyed.slices[0].scanner if surveyed.slices else UNKNOWN_GROUP
+    return Groups(scanner, (surveyed.labels.group if surveyed.labels is not None else "") or UNKNOWN_GROUP)
 
 
 def _usable(outcome: Outcome) -> UsableStudy:

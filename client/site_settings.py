@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import DeviceChoice, Settings, validated
+from client.groups import GroupedBy
 
 SITE_FILE = "site.yaml"
 SITE_NAME = "[A-Za-z0-9-]{1,64}"
@@ -37,8 +38,19 @@ class SiteSettings(Settings):
     labels: str = Field("labels.csv", description="table of what is known of studies and slices")
     cache: str = Field(".bloodnet", description="folder that may be written; it needs a few GB for a thousand studies")
     minimum_cohort: int = Field(10, ge=1, description="fewest studies of a split whose histograms may leave the site")
+    minimum_class: int = Field(
+        5,
+        ge=1,
+        description="fewest studies with a finding, or without it, whose scores leave as finely as everybody's; "
+        "those of fewer leave coarsely, and sums over fewer not at all",
+    )
     minimum_coverage: float = Field(
         0.8, ge=0, le=1, description="share of the labelled studies that must be usable for the site to join"
+    )
+    groups: GroupedBy = Field(
+        "none",
+        description="by what figures are counted apart, too: none, scanner (maker and model by the DICOM header), "
+        "or label (column group of the labels table); the names of groups travel",
     )
     series: SeriesRules = Field(SeriesRules(), description="by which rules one series of a study is chosen")
     cores: int | None = Field(None, ge=1, description="processor cores this site may use; all unless given")

@@ -32,6 +32,7 @@ _HEAD: Final = f"""\
 #                                             1, 0, or nothing for unknown
 #   mask                                      optional: NIfTI file or DICOM SEG, relative to the table
 #   split                                     optional: train, validation, test, test-random, test-enriched
+#   group                                     optional: in which figures are counted apart, see `groups` below
 """
 _BESIDE_DICOM: Final = "members"
 """A site has either DICOM of its own or members: `init` makes the first kind."""

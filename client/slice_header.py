@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bloodnet_model.errors import UnusableSlice
+from client.groups import UNKNOWN_GROUP
 
 LARGEST_SLICE_PIXELS: Final = 1 << 26
 """8192 by 8192: more than any CT scanner writes, so that junk in a header cannot ask for all memory."""
@@ -62,6 +63,8 @@ class SliceHeader:
     """BurnedInAnnotation says YES."""
     identified: bool = False
     """A name, birth date, address or telephone number of the patient is there and looks like one."""
+    scanner: str = UNKNOWN_GROUP
+    """Manufacturer and model, as `scanner_group` makes one word of them."""
 
     @property
     def patient(self) -> str:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -23,15 +23,16 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import Split
 from bloodnet_model.study import Study
+from client.groups import GroupedBy, Groups
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Raised with every change of what the files hold, so that no older store passes for this one."""
 
 _TABLES: Final = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS studies (
     key TEXT PRIMARY KEY, first INTEGER, slices INTEGER, study_labels BLOB, slice_labels BLOB, mask_known BLOB,
-    slice_mm REAL, split TEXT, place INTEGER
+    slice_mm REAL, split TEXT, place INTEGER, scanner TEXT, label TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT OR IGNORE INTO state VALUES ('generation', 0), ('end', 0), ('stamp', '');
@@ -39,6 +40,7 @@ COMMIT;
 """
 _PATIENCE_S: Final = 60.0
 _COLUMNS: Final = "first, slices, study_labels, slice_labels, mask_known, slice_mm"
+_GROUP_OF: Final[dict[GroupedBy, str]] = {"none": "''", "scanner": "scanner", "label": "label"}
 
 
 def key_of(study_uid: str) -> str:
@@ -112,6 +114,12 @@ class Store:
             rows = database.execute("SELECT key FROM studies WHERE split = ? ORDER BY place", (split,))
             return tuple(key for (key,) in rows)
 
+    def groups(self, split: Split, by: GroupedBy) -> tuple[str, ...]:
+        """Of the studies of one split, in their places; empty names where `by` is none."""
+        query = f"SELECT {_GROUP_OF[by]} FROM studies WHERE split = ? ORDER BY place"
+        with _reading(self.folder) as database:
+            return tuple(group for (group,) in database.execute(query, (split,)))
+
     def study_labels(self, split: Split) -> NDArray[np.int8]:
         """(studies, 6) of one split."""
         with _reading(self.folder) as database:
@@ -165,7 +173,7 @@ class StoreWriter:
             *(np.ascontiguousarray(array).tobytes() for array in labels),
             study.slice_mm,
         )
-        self._database.execute("INSERT OR REPLACE INTO studies VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+        self._database.execute(f"INSERT OR REPLACE INTO studies (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         self._end += study.slices
 
     def commit(self) -> None:
@@ -176,16 +184,19 @@ class StoreWriter:
         self._database.execute("UPDATE state SET value = ? WHERE name = 'end'", (self._end,))
         self._database.commit()
 
-    def settle(self, splits: Mapping[str, Split | None], stamp: str) -> None:
+    def settle(
+        self, splits: Mapping[str, Split | None], stamp: str, groups: Mapping[str, Groups] = MappingProxyType({})
+    ) -> None:
         """From now on the store holds the studies of these keys and no others, those of a split in this order."""
-        places = [(key, split, place) for place, (key, split) in enumerate(splits.items())]
+        places = [(key, split, place, *groups.get(key, Groups())) for place, (key, split) in enumerate(splits.items())]
         self._database.execute(
-            "CREATE TEMP TABLE places (key TEXT PRIMARY KEY, split TEXT, place INTEGER) WITHOUT ROWID"
+            "CREATE TEMP TABLE places (key TEXT PRIMARY KEY, split, place, scanner, label) WITHOUT ROWID"
         )
-        self._database.executemany("INSERT INTO places VALUES (?, ?, ?)", places)
+        self._database.executemany("INSERT INTO places VALUES (?, ?, ?, ?, ?)", places)
         self._database.execute("DELETE FROM studies WHERE key NOT IN (SELECT key FROM places)")
         self._database.execute(
-            "UPDATE studies SET (split, place) = (SELECT split, place FROM places WHERE places.key = studies.key)"
+            "UPDATE studies SET (split, place, scanner, label) = "
+            "(SELECT split, place, scanner, label FROM places WHERE places.key = studies.key)"
         )
         self._database.execute("UPDATE state SET value = ? WHERE name = 'stamp'", (stamp,))
         live = int(self._database.execute("SELECT COALESCE(SUM(slices), 0) FROM studies").fetchone()[0])

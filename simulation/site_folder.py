@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -12,11 +12,14 @@ from bloodnet_model.files import make_folder, write_whole
 from client.label_table import COLUMNS
 from client.site_settings import SITE_FILE
 
+_DEFAULTS: Final = {"minimum_cohort": 1, "minimum_class": 1, "groups": "scanner"}
+
 
 def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[Mapping[str, object]], **settings: Any) -> Path:
     """A site folder of DICOM files where they lie; `labels` are rows of labels.csv by column.
 
-    `dicom` and `settings` are those of site.yaml; no cohort is too small unless they say so.
+    `dicom` and `settings` are those of site.yaml; no cohort is too small and figures are counted by scanner, too,
+    unless they say otherwise.
     """
     make_folder(folder)
     text = io.StringIO()
@@ -26,6 +29,7 @@ def write_site(folder: Path, dicom: Iterable[Path], labels: Iterable[Mapping[str
     roots = [str(path.resolve()) for path in dicom]
     write_whole(folder / "labels.csv", text.getvalue())
     write_whole(
-        folder / SITE_FILE, yaml.safe_dump({"name": folder.name, "dicom": roots, "minimum_cohort": 1, **settings})
+        folder / SITE_FILE,
+        yaml.safe_dump({"name": folder.name, "dicom": roots, **_DEFAULTS, **settings}),
     )
     return folder

@@ -32,7 +32,9 @@ name: {name}
 dicom: [dicom]
 labels: labels.csv
 cores: 1  # the hospitals share a machine, and each is prepared in a process of its own
-minimum_cohort: 1  # nobody's privacy is at stake here; a real site keeps the default of 10
+minimum_cohort: 1  # nobody's privacy is at stake here; a real site keeps the defaults, 10 and 5
+minimum_class: 1
+groups: scanner
 """
 
 

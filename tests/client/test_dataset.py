@@ -26,6 +26,7 @@ from bloodnet_model.study import Study
 from client.dataset import SPLITS, SiteData, load_site, prepare
 from client.ledger import Coverage, Entry
 from client.preparation import Examined, Task
+from client.store import key_of
 from tests.client.dicom_factory import head_hu, uid, write_labels, write_mask, write_series, write_site, write_slice
 
 ONE = {1: 1}
@@ -285,6 +286,28 @@ def test_only_what_changed_is_prepared_again(tmp_path: Path, small: ModelSetting
     write_series(site / "dicom" / "4", study=4)
     assert sum(prepared(site, small).counts()[f"{split}-studies"] for split in SPLITS) == 2
     assert prepared_studies == [uid(2), uid(3)]
+
+
+def test_groups_are_chosen_when_they_are_read(
+    tmp_path: Path, small: ModelSettings, prepared_studies: list[str]
+) -> None:
+    """Neither another choice in site.yaml nor another group in labels.csv prepares a study again."""
+    site = write_site(tmp_path, {1: 1, 2: 0, 3: 0}, test_share=0, validation_share=0)
+    for study in (1, 2):
+        write_series(site / "dicom" / str(study), study=study, patient=f"P{study}", ManufacturerModelName="Axial 64")
+    rows = [{"study_instance_uid": uid(k), "any": int(k == 1)} for k in (1, 2, 3)]
+    write_labels(site / "labels.csv", [{**rows[0], "group": "night"}, *rows[1:]])
+    assert prepared(site, small).groups("train") == ("", "", "")
+    assert len(prepared_studies) == 3
+    keys, settings = [key_of(uid(k)) for k in (1, 2, 3)], (site / "site.yaml").read_text()
+    for by, groups in (("scanner", ("axial-64", "axial-64", "unknown")), ("label", ("night", "unknown", "unknown"))):
+        (site / "site.yaml").write_text(f"{settings}groups: {by}\n")
+        data = prepared(site, small)
+        assert dict(zip(data.keys("train"), data.groups("train"), strict=True)) == dict(zip(keys, groups, strict=True))
+    write_labels(site / "labels.csv", [{**row, "group": "day"} for row in rows])
+    assert prepared(site, small).groups("train") == ("day", "day", "day")
+    assert prepared(site, small).groups("test") == ()
+    assert len(prepared_studies) == 3
 
 
 def test_a_preset_keeps_its_store_while_another_is_used(

@@ -51,6 +51,13 @@ def test_header_holds_what_the_rules_need(tmp_path: Path) -> None:
     assert header.orientation == (1, 0, 0, 0, 1, 0)
     assert header.spacing_mm == (6.0, 6.0)
     assert (header.frame, header.padding, header.burned_in, header.identified) == (None, None, False, False)
+    assert header.scanner == "unknown"
+
+
+def test_a_header_names_its_scanner(tmp_path: Path) -> None:
+    made_by: dict[str, Any] = {"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturerModelName": "Revolution CT"}
+    assert read_header(write_slice(tmp_path / "a", PLANE_HU, **made_by)).scanner == "ge-revolution-ct"
+    assert read_header(write_slice(tmp_path / "b", PLANE_HU, meta=False, **made_by)).scanner == "ge-revolution-ct"
 
 
 def test_headers_travel_between_processes_and_through_json(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def require_equal(raw: bytes) -> bool:
 
 def rich_file(path: Path, syntax: str, **tags: Any) -> bytes:
     """A slice with sequences of all kinds, private elements and long values before and behind what is wanted."""
-    write_slice(path, PLANE_HU, PatientName="Doe^Jane", PixelPaddingValue=-2000, **tags)
+    scanner: dict[str, Any] = {"Manufacturer": "GE MEDICAL SYSTEMS", "ManufacturerModelName": "Revolution CT"}
+    write_slice(path, PLANE_HU, PatientName="Doe^Jane", PixelPaddingValue=-2000, **scanner, **tags)
     dataset = pydicom.dcmread(path)
     inner = pydicom.Dataset()
     inner.PatientID = "inner"
@@ -89,7 +90,7 @@ def test_both_ways_find_the_same(tmp_path: Path, syntax: str) -> None:
     assert require_equal(raw)
     found = scanned(raw)
     assert found is not None
-    assert found.text(0x00100020) == "P1"
+    assert (found.text(0x00100020), found.text(0x00081090)) == ("P1", "Revolution CT")
     assert found.pixels_at is not None
 
 

@@ -70,6 +70,20 @@ def test_masks_and_splits_are_read_as_people_write_them(tmp_path: Path) -> None:
     assert row.split == "train"
 
 
+def test_a_group_is_a_short_word_or_a_bad_label(tmp_path: Path) -> None:
+    lines = ["1.1,1,,,,,,,,  Night-Shift ", "1.2,1,,,,,,,,", "1.3,1,,,,,,,,St. Mary", f"1.4,1,,,,,,,,{33 * 'a'}"]
+    table = table_of(tmp_path, "\n".join([f"{HEAD},group", *lines]))
+    assert [row.group for row in table.rows.values()] == ["night-shift", ""]
+    assert [(fault.line, fault.reason) for fault in table.faults] == [(4, "bad-label"), (5, "bad-label")]
+    assert table.faults[0].detail.startswith("group is 'st. mary'; write up to 32 letters")
+
+
+def test_rows_of_one_study_agree_on_its_group(tmp_path: Path) -> None:
+    table = table_of(tmp_path, f"{HEAD},group\n1.1,1,,,,,,,,a\n1.1,1,,,,,,,,\n1.2,1,,,,,,,,a\n1.2,1,,,,,,,,b\n")
+    assert [row.group for row in table.rows.values()] == ["a"]
+    assert [fault.detail for fault in table.faults] == [f"names another group than line {line}" for line in (5, 4)]
+
+
 def test_a_row_speaks_of_the_most_specific_thing_it_names(tmp_path: Path) -> None:
     head = f"accession_number,study_instance_uid,sop_instance_uid,{','.join(CLASSES)}\n"
     table = table_of(tmp_path, f"{head}A1,1.2,1.2.3,0,,,,,\nA1,1.2,,1,,,,,\nA1,,,1,,,,,\n77.0,,,1,,,,,\n")
@@ -144,7 +158,7 @@ def test_a_good_row_beside_a_bad_one_is_not_believed(tmp_path: Path) -> None:
 def test_rows_that_agree_complete_each_other(tmp_path: Path) -> None:
     table = table_of(tmp_path, f"{HEAD}\n1.2.3,,,,,,1,,\n1.2.3,1,0,,,,,a.nii,test\n1.2.3,1,0,,,,,a.nii,test\n")
     row = only_row(table)
-    assert row == (2, ("study_instance_uid", "1.2.3"), (1, 0, -1, -1, -1, 1), tmp_path / "a.nii", "test", "")
+    assert row == (2, ("study_instance_uid", "1.2.3"), (1, 0, -1, -1, -1, 1), tmp_path / "a.nii", "test", "", "")
     assert table.repeats == (3, 4)
     assert table.masks == [tmp_path / "a.nii"]
 
@@ -179,7 +193,7 @@ def test_files_that_cannot_be_opened_or_have_no_lines(tmp_path: Path) -> None:
 
 
 def test_the_columns_are_those_of_the_contract() -> None:
-    assert ("sop_instance_uid", "study_instance_uid", "accession_number", *CLASSES, "mask", "split") == COLUMNS
+    assert ("sop_instance_uid", "study_instance_uid", "accession_number", *CLASSES, "mask", "split", "group") == COLUMNS
 
 
 LINES = st.lists(

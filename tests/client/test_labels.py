@@ -60,10 +60,12 @@ def test_slice_rows_stand_in_the_order_of_the_slices(tmp_path: Path) -> None:
     assert_array_equal(found.study, [-1] * 6)
 
 
-def test_mask_and_split_come_from_any_row(tmp_path: Path) -> None:
-    found = labels(tmp_path, {**STUDY, "any": 1, "mask": "masks/a.nii.gz"}, of_slice(1, any=1, split="test"))
+def test_mask_split_and_group_come_from_any_row(tmp_path: Path) -> None:
+    rows = of_slice(1, any=1, split="test"), of_slice(2, any=1, group="night")
+    found = labels(tmp_path, {**STUDY, "any": 1, "mask": "masks/a.nii.gz"}, *rows)
     assert found.mask == (tmp_path / "masks/a.nii.gz", 2)
-    assert found.split == "test"
+    assert (found.split, found.group) == ("test", "night")
+    assert labels(tmp_path, {**STUDY, "any": 1}).group == ""
 
 
 def test_nothing_known_is_no_label(tmp_path: Path) -> None:
@@ -96,6 +98,12 @@ def test_nothing_known_is_no_label(tmp_path: Path) -> None:
             "label-conflict",
             "line 3: names another split than line 2",
             (2, 3),
+        ),
+        (
+            [of_slice(1, any=1, group="a"), of_slice(0, any=1), of_slice(2, any=0, group="b")],
+            "label-conflict",
+            "line 4: names another group than line 2",
+            (2, 4),
         ),
         (
             [of_slice(1, any=1, mask="a.nii"), of_slice(0, any=1), of_slice(2, any=0, mask="b.nii")],

@@ -33,6 +33,7 @@ def test_defaults_and_places(tmp_path: Path) -> None:
         ("name: a\ndicom: [b]\ntest_share: 0.6\nvalidation_share: 0.4\n", "leave no patient to train on"),
         ("name: a\ndicom: [b]\nminimum_cohort: none\n", "minimum_cohort"),
         ("name: a\ndicom: [b]\ndevice: cuda\n", "device: Input should be 'auto', 'cpu' or 'gpu'; received 'cuda'"),
+        ("name: a\ndicom: [b]\ngroups: scanners\n", "groups: Input should be 'none', 'scanner' or 'label'"),
         ("name: a\ndicom: [b]\ngpu_memory_share: 0\n", "gpu_memory_share"),
         ("name: a\ndicom: [b]\ngpu_memory_share: 1.5\n", "gpu_memory_share"),
     ],

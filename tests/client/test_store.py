@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.study import Study
+from client.groups import Groups
 from client.store import Store, StoreWriter, key_of
 
 MakeStudy = Callable[..., Study]
@@ -43,6 +44,17 @@ def test_studies_read_back_as_they_were_written(store: Store, make_study: MakeSt
     assert_array_equal(store.study_labels("train"), [studies[1].study_labels, studies[0].study_labels])
     assert store.study_labels("validation").shape == (0, 6)
     assert store.stamp() == "s"
+
+
+def test_groups_stand_beside_the_studies(store: Store, make_study: MakeStudy) -> None:
+    with StoreWriter(store) as writer:
+        for key in "abc":
+            writer.append(key, make_study(1))
+        writer.settle({"c": "test", "b": "test", "a": "train"}, "s", {"b": Groups("x-1", "old")})
+        assert store.groups("test", "scanner") == ("unknown", "x-1")
+        assert store.groups("test", "label") == ("unknown", "old")
+        assert store.groups("test", "none") == ("", "")
+        assert store.groups("validation", "scanner") == ()
 
 
 def test_what_is_not_settled_is_not_seen(store: Store, make_study: MakeStudy) -> None:

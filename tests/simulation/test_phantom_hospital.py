@@ -11,6 +11,7 @@ import yaml
 
 from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.labels import CLASSES
+from client.dicom import read_headers
 from simulation.phantom import LABEL_COLUMNS, PhantomSettings, write_federation
 
 SMALL = PhantomSettings(hospitals=2, studies=13, slices=8, matrix=48, seed=3, prevalence=0.4)
@@ -90,9 +91,17 @@ def test_the_site_file_names_what_is_there(federation: Path) -> None:
         "dicom": ["dicom"],
         "labels": "labels.csv",
         "minimum_cohort": 1,
+        "minimum_class": 1,
+        "groups": "scanner",
         "cores": 1,
     }
     assert "no person was scanned" in text
+
+
+def test_every_file_names_its_hospitals_scanner(federation: Path) -> None:
+    for hospital, scanner in (("hospital-1", "synthetic-north-axial-one"), ("hospital-2", "synthetic-east-tilt-64")):
+        paths = list((federation / hospital).rglob("*.dcm"))
+        assert {read_headers(path)[0].scanner for path in paths} == {scanner}
 
 
 def test_there_may_be_more_hospitals_than_scanners(tmp_path: Path) -> None:
