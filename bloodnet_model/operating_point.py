@@ -1,9 +1,14 @@
-"""From which score on a study is flagged: chosen for a sensitivity, on patients that nobody trained on."""
+"""From which score on a study is flagged: chosen for a target on patients that nobody trained on, then kept.
+
+A threshold is an edge of the score histogram's bins, so that the counts say exactly what it does. Counts known by
+block alone stand in the middle bin of their block: where the threshold cuts a block, its coarse counts are taken to
+lie on the side of that bin, and the rates are off by as many studies as in truth lie on the other.
+"""
 
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,6 +16,8 @@ from bloodnet_model.errors import DataError, UndefinedMetric
 from bloodnet_model.metrics import ScoreHistogram, bin_edges
 
 USUAL_SENSITIVITY: Final = 0.95
+
+_ROUNDING: Final = 1e-9  # 0.95 * 20 is 19 to a person
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class Share:
         scale = 1 + z * z / n
         return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
+    def as_record(self) -> dict[str, Any]:
+        """Fit for JSON: the fields of `run_metrics.Proportion`."""
+        low, high = self.interval() if self.of else (None, None)
+        return {"count": self.count, "of": self.of, "value": self.value, "low": low, "high": high}
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -43,10 +55,26 @@ class Rates:
     sensitivity: Share
     specificity: Share
 
+    @property
+    def ppv(self) -> Share:
+        """Of the flagged, who bleeds: the positive predictive value where hemorrhage is as common as here."""
+        flagged_negatives = self.specificity.of - self.specificity.count
+        return Share(self.sensitivity.count, self.sensitivity.count + flagged_negatives)
+
+    @property
+    def npv(self) -> Share:
+        """Of those not flagged, who does not bleed: the negative predictive value where it is as common as here."""
+        missed = self.sensitivity.of - self.sensitivity.count
+        return Share(self.specificity.count, self.specificity.count + missed)
+
+    def as_record(self) -> dict[str, Any]:
+        """Fit for JSON: the fields of `run_metrics.RatesRecord`."""
+        return {name: getattr(self, name).as_record() for name in ("sensitivity", "specificity", "ppv", "npv")}
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold, the sensitivity it was chosen for, and what it does to the patients it was chosen on.
+    """A threshold, the sensitivity or specificity it was chosen for, and what it does to the patients it was chosen on.
 
     A study is flagged whose score is the threshold or more; the threshold is an edge of the score histogram's bins.
     """
@@ -66,9 +94,30 @@ def operating_point(histogram: ScoreHistogram, sensitivity: float) -> OperatingP
     if not histogram.positive_count:
         raise UndefinedMetric(f"the threshold is undefined: no positive study among {histogram.studies}.")
     flagged = np.cumsum(histogram.positives[::-1])[::-1]  # (bins,): positives in this bin or above
-    enough = flagged >= sensitivity * histogram.positive_count - 1e-9  # 0.95 * 20 is 19 to a person
+    enough = flagged >= sensitivity * histogram.positive_count - _ROUNDING
     threshold = float(bin_edges(histogram.bins)[np.flatnonzero(enough)[-1]])
     return OperatingPoint(threshold, sensitivity, rates_at(histogram, threshold))
+
+
+def operating_point_for_specificity(histogram: ScoreHistogram, specificity: float) -> OperatingPoint:
+    """The lowest threshold at which at least this share of the negatives is not flagged.
+
+    Raises UndefinedMetric where nobody in `histogram` is negative, or too many of them score in the highest bin, and
+    DataError for a share outside (0, 1].
+    """
+    if not 0 < specificity <= 1:
+        raise DataError(f"specificity {specificity:g}: is no share of patients; give one above 0 and up to 1.")
+    if not histogram.negative_count:
+        raise UndefinedMetric(f"the threshold is undefined: no negative study among {histogram.studies}.")
+    spared = np.cumsum(histogram.negatives) - histogram.negatives  # (bins,): negatives below this bin
+    enough = spared >= specificity * histogram.negative_count - _ROUNDING
+    if not enough.any():
+        raise UndefinedMetric(
+            f"the threshold is undefined: {histogram.negatives[-1]} of {histogram.negative_count} negatives score in "
+            "the highest bin."
+        )
+    threshold = float(bin_edges(histogram.bins)[np.flatnonzero(enough)[0]])
+    return OperatingPoint(threshold, specificity, rates_at(histogram, threshold))
 
 
 def rates_at(histogram: ScoreHistogram, threshold: float) -> Rates:
@@ -78,3 +127,25 @@ def rates_at(histogram: ScoreHistogram, threshold: float) -> Rates:
         Share(int(histogram.positives[above].sum()), histogram.positive_count),
         Share(int(histogram.negatives[~above].sum()), histogram.negative_count),
     )
+
+
+def predictive_values(rates: Rates, prevalence: float) -> tuple[float | None, float | None]:
+    """PPV and NPV where this share of the patients bleeds, by Bayes' rule from sensitivity and specificity.
+
+    None where it does not exist: a rate is of nobody, or nobody would be flagged (spared). Raises DataError for a
+    share outside (0, 1).
+    """
+    if not 0 < prevalence < 1:
+        raise DataError(f"prevalence {prevalence:g}: is no share of patients; give one above 0 and below 1.")
+    sensitivity, specificity = rates.sensitivity.value, rates.specificity.value
+    if sensitivity is None or specificity is None:
+        return None, None
+    bleeding, well = prevalence, 1 - prevalence
+    return (
+        _share(bleeding * sensitivity, well * (1 - specificity)),
+        _share(well * specificity, bleeding * (1 - sensitivity)),
+    )
+
+
+def _share(right: float, wrong: float) -> float | None:
+    return right / (right + wrong) if right + wrong else None
