@@ -1,23 +1,29 @@
 """Published figures, reproduced through the federation's own arithmetic.
 
 The CQ500 table: Qure's scores of 491 scans are dealt to virtual hospitals, each hospital counts them in a score
-histogram, and the sum of the histograms must give the published AUCs, whatever the number of hospitals.
+histogram, and the sum of the histograms must give the published AUCs, whatever the number of hospitals. So it does
+with three intervals: DeLong's on the logit scale, which this project reports; DeLong's plain one; and Hanley and
+McNeil's, which is the one that Qure printed.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
 from bloodnet_model.errors import SettingsError, UndefinedMetric
-from bloodnet_model.metrics import ScoreHistogram, summary
+from bloodnet_model.metrics import ScoreHistogram, hanley_mcneil_interval, summary
 from bloodnet_model.seeds import derive_seed
 from simulation.public_data.cq500 import FINDINGS, read_scored_scans
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+Figure = TypeVar("Figure")
 
 PUBLISHED_AUC: Final = {"ICH": 0.9419, "IPH": 0.9544, "IVH": 0.9310, "SDH": 0.9521, "EDH": 0.9731, "SAH": 0.9574}
 """Chilamkurthy et al., Lancet 2018: deep learning algorithms on CQ500."""
@@ -25,7 +31,10 @@ PUBLISHED_AUC: Final = {"ICH": 0.9419, "IPH": 0.9544, "IVH": 0.9310, "SDH": 0.95
 
 @dataclass(frozen=True)
 class Row:
-    """One finding of the table; None where a figure does not exist, and `undefined` says why."""
+    """One finding of the table; None where a figure does not exist, and `undefined` says why.
+
+    `auc_low` and `auc_high` are DeLong's interval on the logit scale, the `plain` ones DeLong's not clipped at 1.
+    """
 
     finding: str
     published: float
@@ -36,6 +45,13 @@ class Row:
     auc_high: float | None
     error_bound: float | None
     undefined: str | None
+    auprc: float | None
+    auprc_low: float | None
+    auprc_high: float | None
+    delong_plain_low: float | None
+    delong_plain_high: float | None
+    hanley_mcneil_low: float | None
+    hanley_mcneil_high: float | None
     sites: int
     sites_undefined: int
     mean_of_site_aucs: float | None
@@ -65,20 +81,27 @@ def cq500_table(data: Path, sites: int, seed: int) -> list[Row]:
 
 
 def _row(finding: str, hospitals: list[ScoreHistogram]) -> Row:
-    site_aucs = [auc for hospital in hospitals if (auc := _auc(hospital)) is not None]
+    site_aucs = [auc for hospital in hospitals if (auc := _defined(hospital.auc)) is not None]
+    pooled = sum(hospitals, start=ScoreHistogram.empty())
+    plain = _defined(lambda: pooled.auc_interval(scale="plain")) or (None, None)
+    hanley_mcneil = _defined(lambda: hanley_mcneil_interval(pooled)) or (None, None)
     return Row(
         finding=finding,
         published=PUBLISHED_AUC[finding],
         sites=len(hospitals),
         sites_undefined=len(hospitals) - len(site_aucs),
         mean_of_site_aucs=float(np.mean(site_aucs)) if site_aucs else None,
-        **summary(sum(hospitals, start=ScoreHistogram.empty())),
+        delong_plain_low=plain[0],
+        delong_plain_high=plain[1],
+        hanley_mcneil_low=hanley_mcneil[0],
+        hanley_mcneil_high=hanley_mcneil[1],
+        **summary(pooled),
     )
 
 
-def _auc(hospital: ScoreHistogram) -> float | None:
+def _defined(figure: Callable[[], Figure]) -> Figure | None:
     try:
-        return hospital.auc()
+        return figure()
     except UndefinedMetric:
         return None
 
@@ -89,27 +112,9 @@ def to_json(rows: list[Row]) -> str:
 
 
 def print_table(rows: list[Row], console: "Console") -> None:
-    """The table for a person, and below it what the columns mean."""
-    from rich import box
-    from rich.table import Table
-
-    first = rows[0]
-    table = Table(
-        title=f"CQ500: {first.studies} scans over {_hospitals(first.sites)}", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    table.add_column("finding", no_wrap=True)
-    for heading in ("positive", "pooled AUC (95 % CI)", "published", "site mean", "no AUC"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            row.finding,
-            str(row.positives),
-            _pooled(row),
-            f"{'=' if row.agrees else '≠'} {row.published:.4f}",
-            "none" if row.mean_of_site_aucs is None else f"{row.mean_of_site_aucs:.4f}",
-            f"{row.sites_undefined}/{row.sites}",
-        )
-    console.print(table)
+    """The table for a person, the intervals by their names, and below what the columns mean."""
+    console.print(_auc_table(rows))
+    console.print(_interval_table(rows))
     for row in rows:
         if row.undefined:
             console.print(f"{row.finding}: {row.undefined}")
@@ -118,17 +123,55 @@ def print_table(rows: list[Row], console: "Console") -> None:
         "Pooled: the AUC of the summed score histograms. Its distance from the unbinned AUC is at most "
         f"{bound:.3f}, a bound that counts every pair sharing a bin, true ties included.\n"
         "Site mean: the mean of the AUCs of those sites that have both classes (the others: no AUC); "
-        "another quantity, not the federated AUC.",
+        "another quantity, not the federated AUC.\n"
+        "Intervals: DeLong's on the logit scale is the one reported, here and elsewhere. The plain one is AUC ± 1.96 "
+        "standard errors and may pass 1. Hanley and McNeil's needs no scores, only the AUC and the counts; it is "
+        "the one that Qure printed (ICH: 0.9187–0.9651).",
         style="dim",
     )
 
 
-def _pooled(row: Row) -> str:
-    if row.auc is None:
-        return "undefined"
-    if row.auc_low is None or row.auc_high is None:
-        return f"{row.auc:.4f} (undefined)"
-    return f"{row.auc:.4f} ({row.auc_low:.4f}–{row.auc_high:.4f})"
+def _auc_table(rows: list[Row]) -> "Table":
+    first = rows[0]
+    headings = ("positive", "pooled AUC (95 % CI)", "published", "site mean", "no AUC")
+    table = _table(f"CQ500: {first.studies} scans over {_hospitals(first.sites)}", headings)
+    for row in rows:
+        table.add_row(
+            row.finding,
+            str(row.positives),
+            "undefined" if row.auc is None else f"{row.auc:.4f} ({_interval(row.auc_low, row.auc_high)})",
+            f"{'=' if row.agrees else '≠'} {row.published:.4f}",
+            "none" if row.mean_of_site_aucs is None else f"{row.mean_of_site_aucs:.4f}",
+            f"{row.sites_undefined}/{row.sites}",
+        )
+    return table
+
+
+def _interval_table(rows: list[Row]) -> "Table":
+    table = _table("95 % intervals of the pooled AUC", ("DeLong, logit scale", "DeLong, plain", "Hanley and McNeil"))
+    for row in rows:
+        table.add_row(
+            row.finding,
+            _interval(row.auc_low, row.auc_high),
+            _interval(row.delong_plain_low, row.delong_plain_high),
+            _interval(row.hanley_mcneil_low, row.hanley_mcneil_high),
+        )
+    return table
+
+
+def _table(title: str, headings: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("finding", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "undefined" if low is None or high is None else f"{low:.4f}–{high:.4f}"
 
 
 def _hospitals(sites: int) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from bloodnet_model.errors import BloodNetError, DataError, SettingsError
+from bloodnet_model.metrics import ScoreHistogram, hanley_mcneil_interval
+from bloodnet_model.precision_recall import average_precision
 from simulation.public_data.cq500 import FINDINGS, READERS, READS_FILE, SCORES_FILE, read_scored_scans
-from simulation.reproduce import PUBLISHED_AUC, cq500_table, print_table, to_json
+from simulation.reproduce import PUBLISHED_AUC, Row, cq500_table, print_table, to_json
 
 SCANS = 60
 
@@ -81,16 +84,39 @@ def test_one_hospital_has_the_pooled_auc_and_another_seed_deals_otherwise(folder
     assert cq500_table(folder, 5, seed=1) != cq500_table(folder, 5, seed=2)
 
 
-def test_printed_table_fits_a_terminal_and_says_what_is_undefined(folder: Path) -> None:
+@pytest.mark.parametrize("width", [80, 100])
+def test_printed_table_fits_a_terminal_and_says_what_is_undefined(folder: Path, width: int) -> None:
     output = StringIO()
-    print_table(cq500_table(folder, 7, seed=1), Console(file=output, width=80))
+    print_table(cq500_table(folder, 7, seed=1), Console(file=output, width=width))
     text = output.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text  # no cell was cut
     assert "60 scans over 7 virtual hospitals" in text
     assert "7/7" in text
     assert "EDH: the AUC is undefined: no positive study among 60." in text
     ich = cq500_table(folder, 7, seed=1)[0]
     assert f"{ich.auc:.4f} ({ich.auc_low:.4f}–{ich.auc_high:.4f}) ≠ 0.9419" in " ".join(text.split())
     assert "not the federated AUC" in " ".join(text.split())
+    intervals = text[text.index("95 % intervals of the pooled AUC") :]
+    for heading in ("DeLong, logit scale", "DeLong, plain", "Hanley and McNeil"):
+        assert heading in intervals
+    named = (
+        f"ICH {ich.auc_low:.4f}–{ich.auc_high:.4f} {ich.delong_plain_low:.4f}–{ich.delong_plain_high:.4f} "
+        f"{ich.hanley_mcneil_low:.4f}–{ich.hanley_mcneil_high:.4f}"
+    )
+    assert named in " ".join(intervals.split())
+    assert "EDH undefined undefined undefined" in " ".join(intervals.split())
+
+
+def test_intervals_are_those_of_all_scans_for_every_number_of_hospitals(folder: Path) -> None:
+    scans = read_scored_scans(folder)
+    together = ScoreHistogram.from_scores(scans.scores[:, 0], scans.labels[:, 0])
+    for sites in (1, 7, SCANS):
+        ich = cq500_table(folder, sites, seed=1)[0]
+        assert (ich.auc_low, ich.auc_high) == together.auc_interval()
+        assert (ich.delong_plain_low, ich.delong_plain_high) == together.auc_interval(scale="plain")
+        assert (ich.hanley_mcneil_low, ich.hanley_mcneil_high) == hanley_mcneil_interval(together)
+        assert ich.auprc == average_precision(together)
 
 
 def test_json_holds_every_figure(folder: Path) -> None:
@@ -98,6 +124,8 @@ def test_json_holds_every_figure(folder: Path) -> None:
     parsed = json.loads(to_json(rows))
     assert [entry["auc"] for entry in parsed] == [row.auc for row in rows]
     assert [entry["agrees"] for entry in parsed] == [False] * len(FINDINGS)
+    assert [entry["hanley_mcneil_high"] for entry in parsed] == [row.hanley_mcneil_high for row in rows]
+    assert set(parsed[0]) == {field.name for field in fields(Row)} | {"agrees"}
 
 
 @pytest.mark.parametrize(
@@ -160,3 +188,9 @@ def test_published_table_is_reproduced_for_any_number_of_hospitals(sites: int) -
         assert row.auc is not None
         assert round(row.auc, 4) == row.published
         assert row.agrees
+    of = {row.finding: row for row in rows}
+    assert (of["ICH"].delong_plain_low, of["ICH"].delong_plain_high) == pytest.approx((0.9223, 0.9616), abs=5e-5)
+    assert (of["ICH"].hanley_mcneil_low, of["ICH"].hanley_mcneil_high) == pytest.approx((0.9187, 0.9651), abs=5e-5)
+    assert of["EDH"].delong_plain_high == pytest.approx(1.0003, abs=5e-5)
+    assert of["EDH"].auc_high is not None
+    assert of["EDH"].auc_high < 1
