@@ -57,6 +57,26 @@ class TrainingDiverged(BloodNetError):
     code = "diverged"
 
 
+class Withheld(BloodNetError):
+    """A site does not say what it was asked for, by its own rules; `reason` is the code that it answers with."""
+
+    code = "withheld"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Not given: {reason}.")
+        self.reason = reason
+
+
+class UnusableAnswer(BloodNetError):
+    """A site's answer cannot count; `reason` is the whole of what is said of it."""
+
+    code = "unusable-answer"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The answer is refused: {reason}.")
+        self.reason = reason
+
+
 class RoundError(BloodNetError):
     """A round cannot go on: too few sites answered with something usable."""
 

@@ -11,27 +11,24 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from bloodnet_model.device import best_device
-from bloodnet_model.errors import BloodNetError, DataError, LowCoverage
-from bloodnet_model.labels import CLASSES
-from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.errors import BloodNetError, DataError, LowCoverage, Withheld
 from bloodnet_model.network import BloodNet, build_network
-from bloodnet_model.prediction import dice, predict_study
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.training import Schedule, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import SPLITS, SiteData, Split, load_site, prepare
+from client.evaluation import compare_at_site, evaluate_at_site
 from client.machine import within_limits
 from client.preview import refresh_preview
 from client.state import SiteState
-from strategies import records
-from strategies.records import RoundPlan, SiteEvaluation, SiteInfo, Update
+from strategies import evaluation_records, records
+from strategies.records import RoundPlan, SiteInfo, Update
 
 app = ClientApp()
 log = logging.getLogger("bloodnet.client")
@@ -55,6 +52,8 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
             site = load_site(site_folder(context.node_config, os.environ))
             with within_limits(site.settings):
                 content = handle(message.content, covered(prepare(site, plan.model.preprocessing)))
+        except Withheld as withheld:
+            content = records.refusal(withheld.reason)
         except BloodNetError as error:  # its text may name a file: whoever wants it runs `check` at the site
             log.error("Refused a %s message: %s. `bloodnet-client check` says why.", _kind(message), error.code)
             content = records.refusal(error.code)
@@ -90,13 +89,30 @@ def train(content: RecordDict, data: SiteData) -> RecordDict:
 @answering
 def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
     weights, plan, _ = records.unpack_instruction(content)
-    split = cast(Split, records.requested_split(content))
+    split = allowed_split(data, evaluation_records.requested_split(content))
+    threshold = evaluation_records.requested_threshold(content)
+    found = evaluate_at_site(data, _network(data, plan, weights), plan, split, threshold)
+    return evaluation_records.pack_evaluation(found)
+
+
+@app.evaluate("compare")
+@answering
+def compare(content: RecordDict, data: SiteData) -> RecordDict:
+    plan, request = records.unpack_plan(content), evaluation_records.unpack_comparison(content)
+    split = allowed_split(data, request.split)
+    networks = [_network(data, plan, weights) for weights in request.weights]
+    sums = compare_at_site(data, networks, plan.model, request, split)
+    return records.refusal("too-few-of-a-class") if sums is None else evaluation_records.pack_placements(sums)
+
+
+def allowed_split(data: SiteData, split: str) -> Split:
+    """`split`; raises Withheld where this site says nothing of it."""
     if split not in SPLITS:
-        return records.refusal("unknown-split")
+        raise Withheld("unknown-split")
     studies = len(data.studies(split))
     if studies < data.site.settings.minimum_cohort:
-        return records.refusal("no-studies" if not studies else "below-minimum-cohort")
-    return records.pack_evaluation(evaluate_at_site(data, weights, plan, split))
+        raise Withheld("below-minimum-cohort" if studies else "no-studies")
+    return split
 
 
 def covered(data: SiteData) -> SiteData:
@@ -129,19 +145,6 @@ def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal
         state.save(plan.round, result.optimizer_state)
     losses = (result.loss, result.mask_loss, result.slice_loss, result.study_loss)
     return Update(flat_weights(network), len(studies), result.steps, losses, time.monotonic() - started)
-
-
-def evaluate_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, split: Split) -> SiteEvaluation:
-    """Counts of this site's scores on one split: histograms by class and the sum of the Dice coefficients."""
-    network = _network(data, plan, weights)
-    studies = data.studies(split)
-    predictions = [predict_study(network, study, plan.model) for study in studies]
-    scores = np.array([prediction.probabilities for prediction in predictions])  # (studies, 6)
-    labels = np.array([study.study_labels for study in studies])
-    overlaps = [dice(prediction.mask, study) for prediction, study in zip(predictions, studies, strict=True)]
-    drawn = [value for value in overlaps if value is not None]
-    histograms = {name: ScoreHistogram.from_scores(scores[:, j], labels[:, j]) for j, name in enumerate(CLASSES)}
-    return SiteEvaluation(histograms, float(sum(drawn)), len(drawn))
 
 
 def site_folder(node_config: Mapping[str, str | int | float | bool], environment: Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from bloodnet_model.errors import BloodNetError
+from bloodnet_model.errors import BloodNetError, UnusableAnswer
 from strategies import records
 
 T = TypeVar("T")
@@ -36,11 +36,13 @@ class Answers:
     refused: dict[str, str] = field(default_factory=dict)
 
     def unpacked(self, unpack: Callable[[RecordDict], T]) -> dict[str, T]:
-        """What `unpack` makes of each answer; a site whose answer it cannot read is refused as "unreadable"."""
+        """What `unpack` makes of each answer; a site whose answer it cannot read is refused, with its reason if any."""
         values = {}
         for site, reply in self.replies.items():
             try:
                 values[site] = unpack(reply.content)
+            except UnusableAnswer as error:
+                self.refused[site] = error.reason
             except (KeyError, TypeError, ValueError, BloodNetError):
                 self.refused[site] = UNREADABLE
         return values

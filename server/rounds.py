@@ -22,6 +22,8 @@ from server.exchange import Answers, Progress, exchange
 from server.settings import RunSettings
 from server.sites import Sites
 from strategies import records
+from strategies.evaluation_gate import evaluation_refusal
+from strategies.evaluation_records import evaluation_config, unpack_evaluation
 from strategies.records import RoundPlan, Update
 from strategies.update_gate import refusal_reason
 
@@ -80,7 +82,7 @@ def train(
     strategy, settings, sites = federation.strategy, federation.settings, federation.sites
     config, arrays = records.pack_plan(plan), records.pack_weights(weights)
     messages = strategy.configure_train(plan.round, arrays, config, federation.holding("train"))
-    answers = _ask(federation, messages, "training")
+    answers = ask(federation, messages, "training")
     updates, accepted = {}, {}
     for site, update in answers.unpacked(records.unpack_update).items():
         reason = refusal_reason(update, len(weights), sites.info[site].counts.get("train-studies", 0))
@@ -99,14 +101,32 @@ def train(
     return updates, answers.refused, records.unpack_weights(aggregated)
 
 
-def evaluate(federation: Federation, weights: NDArray[np.float32], plan: RoundPlan, split: Split) -> PooledEvaluation:
-    """Counts of every site that has studies in `split`. Pooled here, whatever the strategy would make of them."""
-    if not federation.sites.holding(split):
+def evaluate(
+    federation: Federation,
+    weights: NDArray[np.float32],
+    plan: RoundPlan,
+    split: Split,
+    threshold: float | None = None,
+) -> PooledEvaluation:
+    """Counts of every site that has studies in `split`. Pooled here, whatever the strategy would make of them.
+
+    threshold: from which score on a study is called positive, where the sites are to count what its mask says
+    """
+    sites = federation.sites
+    if not sites.holding(split):
         return PooledEvaluation({}, {})
-    config, arrays = records.evaluation_config(plan, split), records.pack_weights(weights)
+    config, arrays = evaluation_config(plan, split, threshold), records.pack_weights(weights)
     messages = federation.strategy.configure_evaluate(plan.round, arrays, config, federation.holding(split))
-    answers = _ask(federation, messages, split)
-    return PooledEvaluation(answers.unpacked(records.unpack_evaluation), answers.refused)
+    answers = ask(federation, messages, split)
+    usable = {}
+    for site, evaluation in answers.unpacked(unpack_evaluation).items():
+        declared = sites.info[site].counts.get(f"{split}-studies", 0)
+        reason = evaluation_refusal(evaluation, plan.round, split, declared)
+        if reason:
+            answers.refused[site] = reason
+        else:
+            usable[site] = evaluation
+    return PooledEvaluation(usable, answers.refused)
 
 
 def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
@@ -120,11 +140,11 @@ def round_plan(settings: RunSettings, run: str, number: int) -> RoundPlan:
     )
 
 
-def _ask(federation: Federation, messages: Iterable[Message], label: str) -> Answers:
-    """Exchange one step's messages, showing who has answered."""
+def ask(federation: Federation, messages: Iterable[Message], label: str, deadlines: int = 1) -> Answers:
+    """Exchange one step's messages, showing who has answered; a step as long as several has as many deadlines."""
     names, progress, messages = federation.sites.names, federation.progress, list(messages)
     progress.step(label, len(messages))
-    return exchange(federation.grid, messages, names, federation.settings.deadline_s, progress.answer)
+    return exchange(federation.grid, messages, names, deadlines * federation.settings.deadline_s, progress.answer)
 
 
 class _OnlyThese:

@@ -1,13 +1,44 @@
 """The settings of one run, as a coordinator writes them and as the run folder keeps them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import Field, field_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import ModelSettings, Settings, model_settings, validated
+
+_NESTED: Final = ("model", "data", "evaluation")
+
+
+FIRST: Final = "first"
+PREVIOUS: Final = "previous-round"
+"""Models of the run itself that `compare_with` may name, beside files."""
+
+
+class EvaluationSettings(Settings):
+    """What the report says beyond the AUC, and which other models the last one is compared with."""
+
+    target_sensitivity: float = Field(0.95, gt=0, le=1, description="a threshold is chosen for it on validation")
+    target_specificity: float = Field(0.90, gt=0, le=1, description="and one for it")
+    prevalences: tuple[float, ...] = Field(
+        (0.05, 0.16), description="shares of patients with hemorrhage for which predictive values are given"
+    )
+    non_inferiority_margin: float = Field(0.02, ge=0, le=1, description="of AUC: as much less is still not inferior")
+    alone: bool = Field(False, description="after the last round, also let every site train alone, to compare")
+    compare_with: tuple[str, ...] = Field(
+        (),
+        description="models to compare the last one with: safetensors files of this shape, `first` for what the run "
+        "began with, `previous-round`",
+    )
+
+    @field_validator("prevalences")
+    @classmethod
+    def _shares(cls, prevalences: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < share < 1 for share in prevalences):
+            raise ValueError("give shares above 0 and below 1")
+        return prevalences
 
 
 class RunSettings(Settings):
@@ -21,6 +52,7 @@ class RunSettings(Settings):
     minimum_sites: int = Field(1, ge=1, description="fewest usable answers for a round to count")
     deadline_s: float = Field(3600, gt=0, description="longest wait for the answers of one step of a round")
     init_weights: str = Field("", description="safetensors file to start from: a ResNet's encoder, or an earlier model")
+    evaluation: EvaluationSettings = EvaluationSettings()
     model: ModelSettings
     data: dict[str, Any] = Field(default_factory=dict)
 
@@ -43,16 +75,16 @@ def run_settings(raw: Mapping[str, Any]) -> RunSettings:
 
 
 def to_run_config(settings: RunSettings) -> dict[str, str | int | float | bool]:
-    """Flower's flat run configuration: one key a setting, `model` and `data` as YAML text."""
+    """Flower's flat run configuration: one key a setting, sections as YAML text."""
     flat = settings.model_dump(mode="json")
-    nested = {key: yaml.safe_dump(flat.pop(key), default_flow_style=True, width=10**6) for key in ("model", "data")}
+    nested = {key: yaml.safe_dump(flat.pop(key), default_flow_style=True, width=10**6) for key in _NESTED}
     return {key.replace("_", "-"): value for key, value in {**flat, **nested}.items()}
 
 
 def from_run_config(config: Mapping[str, str | int | float | bool]) -> RunSettings:
     """The settings in Flower's run configuration, as `flwr run -c 'rounds=3 model="preset: base"'` gives them."""
     raw: dict[str, Any] = {key.replace("-", "_"): value for key, value in config.items()}
-    for key in ("model", "data"):
+    for key in _NESTED:
         raw[key] = _mapping(key, str(raw.get(key, "{}")))
     return run_settings(raw)
 

@@ -61,6 +61,13 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     central: Annotated[bool | None, typer.Option("--central/--no-central", help="Also train in one place.")] = None,
+    alone: Annotated[
+        bool | None, typer.Option("--alone/--no-alone", help="Also train every hospital alone, to compare.")
+    ] = None,
+    compare_with: Annotated[
+        list[str] | None,
+        typer.Option(help="Model to compare with on the same patients: FILE.safetensors, first or previous-round."),
+    ] = None,
     config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
@@ -71,6 +78,7 @@ def run(
         held_out_of,
         read_config,
         refuse_idle_flags,
+        resolved_models,
         simulation_settings,
         sources_of,
         with_flags,
@@ -93,6 +101,8 @@ def run(
         "model.network.link": link,
         "init_weights": str(init_weights.resolve()) if init_weights else None,
         "seed": seed,
+        "evaluation.alone": alone,
+        "evaluation.compare_with": resolved_models(compare_with) if compare_with else None,
     }
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
     refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})

@@ -1,6 +1,6 @@
 """A federation on this machine: hospitals, the run, and the central run to compare with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from rich.console import Console
 from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder, write_whole
 from client.site_settings import read_site
+from server.alone import FEDERATED
 from server.app import OUT, initial_network
 from server.app import app as server_app
+from server.comparisons import paired_entry, paired_figures
 from server.report import render_report
-from server.run_folder import check_run_folder, read_metrics, write_metrics
+from server.run_folder import MODEL, check_run_folder, read_metrics, write_metrics
 from server.settings import RunSettings, to_run_config
 from simulation.engine import LocalGrid, server_context
 from simulation.hospitals import as_used, hospitals, shares_table
+from simulation.paired_comparison import pooled, scored_sites
 from simulation.phantom import is_synthetic
 from simulation.placement import TABLE, PlacedStudy, shares, write_table
 from simulation.settings import SYNTHETIC, SimulationSettings
@@ -86,15 +89,31 @@ def run_central(settings: RunSettings, sites: Sequence[Path], trainers: int, out
     note = "all patients in one place, as many optimiser steps in sequence as each federated site"
     tested = {name: result[name] for name in ("test", "held_out")}
     metrics["baselines"]["central"] = {**tested, "steps": steps, "note": note}
+    models = {FEDERATED: out / MODEL, "central": folder / "run" / MODEL}
+    metrics["comparisons"].append(_compared(settings, models, sites, workers))
     write_metrics(out, metrics)
     render_report(out)
+
+
+def _compared(settings: RunSettings, models: Mapping[str, Path], sites: Sequence[Path], workers: int) -> dict[str, Any]:
+    """Two models on all test patients: a PairedRecord of `metrics.json`."""
+    first, second = models
+    margin = settings.evaluation.non_inferiority_margin
+    entry = paired_entry(first, second, "all", margin)
+    tested = scored_sites(models, sites, {}, "test", settings.model.preprocessing, workers)
+    if not tested:
+        return entry
+    everyone = pooled(tested, models)
+    sums = [site.reader_sums([first], [second], everyone).together for site in tested]
+    return entry | paired_figures((everyone[first], everyone[second]), sum(sums[1:], start=sums[0]), margin)
 
 
 def central_site(sites: Sequence[Path], folder: Path) -> Path:
     """A site folder whose members are `sites`, so that its patients and splits are the same; returns `folder`."""
     members = [str(site.resolve()) for site in sites]
     make_folder(folder)
-    write_whole(folder / "site.yaml", yaml.safe_dump({"name": "central", "members": members, "minimum_cohort": 1}))
+    site = {"name": "central", "members": members, "minimum_cohort": 1, "minimum_class": 1}
+    write_whole(folder / "site.yaml", yaml.safe_dump(site))
     return folder
 
 

@@ -89,6 +89,7 @@ def write_sites(placed: Iterable[PlacedStudy], sources: Sequence[Site], out: Pat
         "cores": 1,  # the sites share a machine, and each is prepared in a process of its own
         "minimum_coverage": min(site.settings.minimum_coverage for site in sources),
         "minimum_cohort": min(site.settings.minimum_cohort for site in sources),
+        "minimum_class": min(site.settings.minimum_class for site in sources),
     }
     sites: defaultdict[str, list[PlacedStudy]] = defaultdict(list)
     for at in placed:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import Settings, validated
-from server.settings import RunSettings, run_settings
+from server.settings import FIRST, PREVIOUS, RunSettings, run_settings
 from simulation.deals import DEALINGS
 from simulation.public_data.registry import DATA_SETS
 
@@ -113,6 +113,11 @@ def held_out_of(data_sets: Sequence[str]) -> dict[str, str] | None:
             raise SettingsError(f"--held-out {text}: give its folder, as in --held-out {name}=DIR.")
         named[name] = str(Path(folder).resolve()) if folder else ""
     return named or None
+
+
+def resolved_models(names: Sequence[str]) -> list[str]:
+    """Files of `--compare-with` by their whole paths; the run's own models as they are named."""
+    return [name if name in (FIRST, PREVIOUS) else str(Path(name).resolve()) for name in names]
 
 
 def refuse_idle_flags(data: DataSettings, flags: Mapping[str, object]) -> None:

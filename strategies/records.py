@@ -14,8 +14,6 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from bloodnet_model.labels import CLASSES
-from bloodnet_model.metrics import BINS, ScoreHistogram
 from bloodnet_model.settings import ModelSettings, Settings, validated
 
 ROLL_CALL: Final = "query.roll_call"
@@ -25,13 +23,12 @@ OK: Final = "ok"
 NO_STATUS: Final = "no-status"
 
 # Names of the records and of the weighting key are those that Flower's own strategies expect by default.
-_ARRAYS, _CONFIG, _METRICS, _WEIGHTS = "arrays", "config", "metrics", "weights"
-_STATUS, _CODE, _SITE, _NAME, _VERSION = "status", "code", "site", "name", "version"
+ARRAYS, CONFIG, METRICS, _WEIGHTS = "arrays", "config", "metrics", "weights"
+STATUS, _CODE, _SITE, _NAME, _VERSION = "status", "code", "site", "name", "version"
 _COUNTS, _LEDGER = "counts", "ledger"
-_PLAN, _MU, _SPLIT = "plan", "proximal-mu", "split"
-_EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
+_PLAN, _MU = "plan", "proximal-mu"
+EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
 _LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
-_DICE_SUM, _DICE_STUDIES = "dice-sum", "dice-studies"
 
 
 class RoundPlan(Settings):
@@ -66,15 +63,6 @@ class Update:
     seconds: float
 
 
-@dataclass(frozen=True)
-class SiteEvaluation:
-    """A site's answer to an evaluation message: sums that merge by addition."""
-
-    histograms: Mapping[str, ScoreHistogram]
-    dice_sum: float
-    dice_studies: int
-
-
 def pack_weights(weights: NDArray[np.float32]) -> ArrayRecord:
     return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights, np.float32))})
 
@@ -87,37 +75,29 @@ def pack_plan(plan: RoundPlan, **extra: str | float) -> ConfigRecord:
     return ConfigRecord({_PLAN: plan.model_dump_json(), **extra})
 
 
-def evaluation_config(plan: RoundPlan, split: str) -> ConfigRecord:
-    return pack_plan(plan, **{_SPLIT: split})
-
-
 def set_proximal_mu(config: ConfigRecord, mu: float) -> None:
     """Ask for FedProx's term; Flower's own FedProx writes the same key."""
     config[_MU] = mu
 
 
 def instruction(arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
-    return RecordDict({_ARRAYS: arrays, _CONFIG: config})
+    return RecordDict({ARRAYS: arrays, CONFIG: config})
 
 
 def question(config: ConfigRecord) -> RecordDict:
     """An instruction without weights: the roll call."""
-    return RecordDict({_CONFIG: config})
+    return RecordDict({CONFIG: config})
 
 
 def unpack_plan(content: RecordDict) -> RoundPlan:
-    return validated(RoundPlan, json.loads(str(content.config_records[_CONFIG][_PLAN])), where=_PLAN)
+    return validated(RoundPlan, json.loads(str(content.config_records[CONFIG][_PLAN])), where=_PLAN)
 
 
 def unpack_instruction(content: RecordDict) -> tuple[NDArray[np.float32], RoundPlan, float]:
     """Weights, plan and proximal mu of a training or evaluation message."""
-    config = content.config_records[_CONFIG]
+    config = content.config_records[CONFIG]
     mu = float(cast(float, config.get(_MU, 0.0)))
-    return unpack_weights(content.array_records[_ARRAYS]), unpack_plan(content), mu
-
-
-def requested_split(content: RecordDict) -> str:
-    return str(content.config_records[_CONFIG][_SPLIT])
+    return unpack_weights(content.array_records[ARRAYS]), unpack_plan(content), mu
 
 
 def status(code: str) -> ConfigRecord:
@@ -126,19 +106,19 @@ def status(code: str) -> ConfigRecord:
 
 def refusal(code: str) -> RecordDict:
     """The whole answer of a site that could not do what was asked: a code, never a text."""
-    return RecordDict({_STATUS: status(code)})
+    return RecordDict({STATUS: status(code)})
 
 
 def status_code(content: RecordDict) -> str:
     """`OK` or the code of a refusal."""
-    record = content.config_records.get(_STATUS)
+    record = content.config_records.get(STATUS)
     return str(record.get(_CODE, NO_STATUS)) if record is not None else NO_STATUS
 
 
 def pack_site_info(info: SiteInfo) -> RecordDict:
     return RecordDict(
         {
-            _STATUS: status(OK),
+            STATUS: status(OK),
             _SITE: ConfigRecord({_NAME: info.name, _VERSION: info.version}),
             _COUNTS: MetricRecord(dict(info.counts)),
             _LEDGER: MetricRecord(dict(info.ledger)),
@@ -157,51 +137,22 @@ def unpack_site_info(content: RecordDict) -> SiteInfo:
 
 def pack_update(update: Update) -> RecordDict:
     metrics: dict[str, Any] = dict(zip(_LOSSES, update.losses, strict=True))
-    metrics |= {_EXAMPLES: update.studies, _STEPS: update.steps, _SECONDS: update.seconds}
-    return RecordDict({_STATUS: status(OK), _ARRAYS: pack_weights(update.weights), _METRICS: MetricRecord(metrics)})
+    metrics |= {EXAMPLES: update.studies, _STEPS: update.steps, _SECONDS: update.seconds}
+    return RecordDict({STATUS: status(OK), ARRAYS: pack_weights(update.weights), METRICS: MetricRecord(metrics)})
 
 
 def unpack_update(content: RecordDict) -> Update:
-    metrics = content.metric_records[_METRICS]
+    metrics = content.metric_records[METRICS]
     total, mask, slices, study = (float(cast(float, metrics[key])) for key in _LOSSES)
     return Update(
-        unpack_weights(content.array_records[_ARRAYS]),
-        int(cast(int, metrics[_EXAMPLES])),
+        unpack_weights(content.array_records[ARRAYS]),
+        int(cast(int, metrics[EXAMPLES])),
         int(cast(int, metrics[_STEPS])),
         (total, mask, slices, study),
         float(cast(float, metrics[_SECONDS])),
     )
 
 
-def pack_evaluation(evaluation: SiteEvaluation) -> RecordDict:
-    metrics: dict[str, Any] = {}
-    for name, histogram in evaluation.histograms.items():
-        positives, negatives = _histogram_keys(name)
-        metrics[positives] = histogram.positives.tolist()
-        metrics[negatives] = histogram.negatives.tolist()
-    metrics |= {_DICE_SUM: evaluation.dice_sum, _DICE_STUDIES: evaluation.dice_studies}
-    metrics[_EXAMPLES] = evaluation.histograms[CLASSES[0]].studies
-    return RecordDict({_STATUS: status(OK), _METRICS: MetricRecord(metrics)})
-
-
-def unpack_evaluation(content: RecordDict) -> SiteEvaluation:
-    metrics = content.metric_records[_METRICS]
-    histograms = {}
-    for name in CLASSES:
-        positives, negatives = (np.asarray(metrics[key]) for key in _histogram_keys(name))
-        histograms[name] = ScoreHistogram(positives, negatives)
-        if histograms[name].bins != BINS:
-            raise ValueError(f"{name}: {histograms[name].bins} bins cannot be added to {BINS}")
-    dice_sum, studies = float(cast(float, metrics[_DICE_SUM])), int(cast(int, metrics[_DICE_STUDIES]))
-    if not 0 <= dice_sum <= studies:
-        raise ValueError(f"the sum of {studies} Dice coefficients cannot be {dice_sum}")
-    return SiteEvaluation(histograms, dice_sum, studies)
-
-
 def site_order(replies: Mapping[str, Message]) -> list[Message]:
     """Replies in the order of the sites' names: floating-point sums must not depend on who was faster."""
     return [replies[name] for name in sorted(replies)]
-
-
-def _histogram_keys(class_name: str) -> tuple[str, str]:
-    return f"{class_name}.positives", f"{class_name}.negatives"

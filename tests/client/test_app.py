@@ -16,6 +16,7 @@ from client.app import SITE_FOLDER, SITES_VARIABLE, app, site_folder
 from client.dataset import load_site
 from simulation.phantom import PhantomSettings, write_federation
 from strategies import records
+from strategies.evaluation_records import evaluation_config
 from strategies.records import RoundPlan
 
 
@@ -52,7 +53,7 @@ def training(model: ModelSettings, number: int = 1) -> RecordDict:
 
 def evaluation(model: ModelSettings, split: str) -> RecordDict:
     weights = records.pack_weights(flat_weights(build_network(model, 0)))
-    return records.instruction(weights, records.evaluation_config(plan(model), split))
+    return records.instruction(weights, evaluation_config(plan(model), split))
 
 
 def test_the_roll_call_says_name_and_counts(hospital: Path, model: ModelSettings) -> None:

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from bloodnet_model.errors import RoundError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.segmentation_sums import SegmentationSums
 from bloodnet_model.splits import HELD_OUT
 from server.rounds import Federation, RoundResult, evaluate, round_plan, run_rounds
 from server.settings import RunSettings, run_settings
 from server.sites import roll_call
 from strategies import records
+from strategies.evaluation_records import SiteEvaluation, pack_evaluation, requested_split
 from strategies.fedavg import FedAvg
-from strategies.records import SiteEvaluation, SiteInfo, Update
+from strategies.records import SiteInfo, Update
 
 Node = Callable[[str, RecordDict], RecordDict | Error | None]
 
@@ -92,10 +94,15 @@ def site(
             weights, _, _ = records.unpack_instruction(content)
             new = np.full_like(weights, value)
             return records.pack_update(Update(new, claims or studies, 5, (1.0, 0.5, 0.3, 0.2), 0.1))
-        histogram = ScoreHistogram.from_scores([0.9, 0.1], [1, 0])
-        return records.pack_evaluation(SiteEvaluation(dict.fromkeys(CLASSES, histogram), 0.5, 1))
+        return pack_evaluation(two_studies(records.unpack_plan(content).round, requested_split(content)))
 
     return answer
+
+
+def two_studies(number: int, split: str) -> SiteEvaluation:
+    histogram = ScoreHistogram.from_scores([0.9, 0.1], [1, 0])
+    sums = SegmentationSums(dice_millionths=500_000, dice_studies=1)
+    return SiteEvaluation(number, split, dict.fromkeys(CLASSES, histogram), {}, sums)
 
 
 def in_training(node: Node, answer: RecordDict | Error | None) -> Node:
@@ -153,30 +160,48 @@ def test_one_sites_trouble_costs_that_site_the_round(answer: RecordDict | Error 
     assert results[-1].refused == {"b": reason}
 
 
-def broken_evaluations() -> dict[str, RecordDict]:
-    histogram = ScoreHistogram.from_scores([0.9, 0.1], [1, 0])
-    good = SiteEvaluation(dict.fromkeys(CLASSES, histogram), 0.5, 1)
+def broken_evaluations() -> dict[str, tuple[RecordDict, str]]:
+    good = two_studies(1, "validation")
     other_bins = ScoreHistogram.from_scores([0.9, 0.1], [1, 0], bins=64)
-    negative = records.pack_evaluation(good)
-    negative.metric_records["metrics"]["any.positives"] = [-1] * histogram.bins
-    fractional = records.pack_evaluation(good)
-    fractional.metric_records["metrics"]["any.positives"] = [0.5] * histogram.bins
+    three = ScoreHistogram.from_scores([0.9, 0.8, 0.1], [1, 1, 0])
+    many = ScoreHistogram.from_scores(np.linspace(0, 1, 11), np.arange(11) % 2)
+
+    def with_metric(key: str, value: object) -> RecordDict:
+        content = pack_evaluation(good)
+        content.metric_records["metrics"][key] = value  # type: ignore[assignment]
+        return content
+
+    def changed(**changes: object) -> RecordDict:
+        return pack_evaluation(replace(good, **changes))  # type: ignore[arg-type]
+
+    bins = good.histograms["any"].bins
     return {
-        "empty": RecordDict({"status": records.status(records.OK)}),
-        "other bins": records.pack_evaluation(replace(good, histograms=dict.fromkeys(CLASSES, other_bins))),
-        "negative counts": negative,
-        "fractional counts": fractional,
-        "Dice that is no number": records.pack_evaluation(replace(good, dice_sum=float("nan"))),
-        "more Dice than studies": records.pack_evaluation(replace(good, dice_sum=2.0)),
+        "empty": (RecordDict({"status": records.status(records.OK)}), "unreadable"),
+        "other bins": (changed(histograms=dict.fromkeys(CLASSES, other_bins)), "other-bins"),
+        "negative counts": (with_metric("any.positives", [-1] * bins), "bad-counts"),
+        "fractional counts": (with_metric("any.positives", [0.5] * bins), "bad-counts"),
+        "no list": (with_metric("any.positives", 3), "bad-counts"),
+        "Dice that is no whole number": (with_metric("segmentation.dice_millionths", 0.5), "bad-counts"),
+        "more Dice than studies": (with_metric("segmentation.dice_millionths", 2_000_000), "bad-counts"),
+        "a subtype in more studies than any": (
+            changed(histograms={**good.histograms, "subdural": three}),
+            "counts-do-not-add-up",
+        ),
+        "groups of more studies than all": (changed(groups={"a": three}), "counts-do-not-add-up"),
+        "groups with a sentence for a name": (changed(groups={"Dr. Mueller": three}), "bad-group"),
+        "more studies than declared": (changed(histograms=dict.fromkeys(CLASSES, many)), "too-many-studies"),
+        "another split": (changed(split="test"), "stale-answer"),
+        "another round": (changed(round=7), "stale-answer"),
     }
 
 
-@pytest.mark.parametrize("answer", broken_evaluations().values(), ids=broken_evaluations().keys())
-def test_counts_that_cannot_be_read_cost_their_site_the_evaluation(answer: RecordDict) -> None:
+@pytest.mark.parametrize(("answer", "reason"), broken_evaluations().values(), ids=broken_evaluations().keys())
+def test_counts_that_cannot_be_cost_their_site_the_evaluation(answer: RecordDict, reason: str) -> None:
     broken: Node = lambda kind, content: answer if kind == "evaluate" else site("b", 5.0)(kind, content)  # noqa: E731
-    results, _ = run({1: site("a", 1.0), 2: broken})
-    assert results[-1].validation.withheld == {"b": "unreadable"}
+    results, _ = run({1: site("a", 1.0), 2: broken}, rounds=1)
+    assert results[-1].validation.withheld == {"b": reason}
     assert results[-1].validation.pooled()["any"].studies == 2
+    assert results[-1].weights.tolist() == [3.0] * 3
 
 
 def test_an_answer_to_the_roll_call_that_cannot_be_read_is_left_out() -> None:
@@ -200,7 +225,7 @@ def test_a_site_whose_studies_are_held_out_tests_and_trains_nothing() -> None:
     asked: list[str] = []
 
     def held_out(kind: str, content: RecordDict) -> RecordDict:
-        asked.append(kind if kind == records.ROLL_CALL else records.requested_split(content))
+        asked.append(kind if kind == records.ROLL_CALL else requested_split(content))
         return site("b", 5.0, splits=("test-random",))(kind, content)  # type: ignore[return-value]
 
     federation, weights = start({1: site("a", 1.0), 2: held_out})

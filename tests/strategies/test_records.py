@@ -3,11 +3,9 @@ import pytest
 from flwr.app import RecordDict
 
 from bloodnet_model.errors import SettingsError
-from bloodnet_model.labels import CLASSES
-from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.settings import ModelSettings
 from strategies import records
-from strategies.records import RoundPlan, SiteEvaluation, SiteInfo, Update
+from strategies.records import RoundPlan, SiteInfo, Update
 
 
 def test_an_update_goes_round() -> None:
@@ -15,13 +13,6 @@ def test_an_update_goes_round() -> None:
     received = records.unpack_update(records.pack_update(sent))
     assert received.weights.tolist() == sent.weights.tolist()
     assert (received.studies, received.steps, received.losses, received.seconds) == (60, 120, sent.losses, 3.5)
-
-
-def test_an_evaluation_goes_round() -> None:
-    rng = np.random.default_rng(0)
-    histograms = {name: ScoreHistogram.from_scores(rng.random(20), rng.integers(0, 2, 20)) for name in CLASSES}
-    received = records.unpack_evaluation(records.pack_evaluation(SiteEvaluation(histograms, 1.5, 3)))
-    assert received == SiteEvaluation(histograms, 1.5, 3)
 
 
 def test_site_info_goes_round() -> None:
