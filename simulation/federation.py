@@ -12,7 +12,7 @@ from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder, write_whole
 from client.site_settings import read_site
 from server.alone import FEDERATED
-from server.app import OUT, initial_network
+from server.app import OUT, earlier_weights, initial_network
 from server.app import app as server_app
 from server.comparisons import paired_entry, paired_figures
 from server.report import render_report
@@ -32,6 +32,7 @@ def simulate(settings: SimulationSettings, out: Path, workers: int, console: Con
     check_run_folder(out)
     make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
     initial_network(settings.run)  # as are weights that do not fit
+    earlier_weights(settings.run)
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
     run = named(settings, placed)
