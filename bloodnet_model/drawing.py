@@ -21,8 +21,8 @@ from matplotlib.ticker import MaxNLocator
 from bloodnet_model.page import LIGHT
 
 WIDTH_IN: Final = 4.7
-_DRAWN: Final = ("ink", "muted", "line", "site", "pooled")
-INK, MUTED, LINE, SITE, POOLED = (LIGHT[name] for name in _DRAWN)
+_DRAWN: Final = ("ink", "muted", "line", "site", "pooled", "card")
+INK, MUTED, LINE, SITE, POOLED, CARD = (LIGHT[name] for name in _DRAWN)
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -1,6 +1,17 @@
 """How the report writes its figures."""
 
-from bloodnet_model.run_metrics import AucRecord
+from typing import Protocol
+
+from bloodnet_model.run_metrics import AucRecord, Proportion
+
+
+class HasInterval(Protocol):
+    """Whatever has two ends, either of which may be unknown."""
+
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
 def figure(value: float, digits: int = 2) -> str:
@@ -16,9 +27,60 @@ def figure(value: float, digits: int = 2) -> str:
 
 def interval(record: AucRecord, digits: int = 2) -> str:
     """`0.82–0.92`, or nothing where the interval is undefined."""
-    if record.auc_low is None or record.auc_high is None:
+    return _span(record.auc_low, record.auc_high, digits)
+
+
+def with_interval(record: AucRecord, digits: int = 2) -> str:
+    """`0.88 (95 % CI 0.82–0.92)`, or why it is undefined."""
+    if record.auc is None:
+        return f"undefined ({why_undefined(record)})"
+    span = interval(record, digits)
+    return f"{figure(record.auc, digits)} ({f'95 % CI {span}' if span else 'no interval'})"
+
+
+def precision_with_interval(record: AucRecord, digits: int = 3) -> str:
+    """`0.81 (0.74–0.87)` of the area under the precision-recall curve, or a dash."""
+    if record.auprc is None:
+        return "–"
+    span = _span(record.auprc_low, record.auprc_high, digits)
+    return f"{figure(record.auprc, digits)}{f' ({span})' if span else ''}"
+
+
+def proportion(share: Proportion, digits: int = 2) -> str:
+    """`0.95 (0.90–0.97)`, or a dash where there is nobody."""
+    if share.value is None:
+        return "–"
+    span = _span(share.low, share.high, digits)
+    return f"{figure(share.value, digits)}{f' ({span})' if span else ''}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """`+0.021` or `−0.021`, with a true minus; nothing that reads as a signed zero."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"{'−' if value < 0 else '+'}{text}"
+
+
+def signed_span(record: HasInterval, digits: int = 3) -> str:
+    """`−0.003 to +0.045`, or nothing where the interval is undefined."""
+    if record.low is None or record.high is None:
         return ""
-    return f"{figure(record.auc_low, digits)}–{figure(record.auc_high, digits)}"
+    return f"{signed(record.low, digits)} to {signed(record.high, digits)}"
+
+
+def per_hundred(share: float) -> str:
+    """Of 100 patients, how many: never 0 or 100 where it is not.
+
+    >>> per_hundred(0.947), per_hundred(0.998), per_hundred(0.002), per_hundred(1.0)
+    ('95', 'more than 99', 'fewer than 1', '100')
+    """
+    whole = round(100 * share)
+    if whole == 100 and share < 1:
+        return "more than 99"
+    if whole == 0 and share > 0:
+        return "fewer than 1"
+    return str(whole)
 
 
 def why_undefined(record: AucRecord) -> str:
@@ -29,3 +91,19 @@ def why_undefined(record: AucRecord) -> str:
 def in_words(code: str) -> str:
     """`below-minimum-cohort` as a person reads it."""
     return code.replace("-", " ")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 hospital`, `1,204 hospitals`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """With a capital in front and a full stop behind."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _span(low: float | None, high: float | None, digits: int) -> str:
+    if low is None or high is None:
+        return ""
+    return f"{figure(low, digits)}–{figure(high, digits)}"

@@ -198,7 +198,7 @@ def test_rounds_without_an_auc_leave_a_gap_in_the_curve(tmp_path: Path) -> None:
         entry["validation"]["pooled"]["any"] = entry["validation"]["pooled"]["epidural"]
         entry["dice"] = entry["train_loss"] = None
     html = page(tmp_path, metrics)
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 5
     assert "nan" not in text_of(html).lower()
 
 
@@ -207,7 +207,8 @@ def test_rounds_and_lost_sites(tmp_path: Path) -> None:
     metrics["not_admitted"] = {"node-7": "no-answer"}
     text = text_of(page(tmp_path, metrics))
     assert "hospital-2: not finite" in text
-    assert "2 of 3 rounds; 1 × not finite" in text
+    assert "hospital-2 2 of 3 rounds 1 × not finite" in text
+    assert "1 of 9 answers was lost." in text
     assert "Not admitted at the roll call: node-7 (no answer)." in text
 
 
@@ -246,7 +247,7 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
 def test_figures_follow_the_colour_scheme_and_can_be_heard(tmp_path: Path) -> None:
     html = page(tmp_path, run_metrics())
     drawings = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(drawings) == 3
+    assert len(drawings) == 5
     for drawing in drawings:
         assert re.match(r'<svg viewBox="[^"]+" role="img" aria-label="[^"]{10,}">', drawing)
         assert not re.search(r"#[0-9a-f]{6}\b", drawing)
@@ -326,5 +327,5 @@ def test_a_partition_is_drawn(tmp_path: Path) -> None:
     drawn = html[html.index("Who was dealt what") : html.index("</figcaption>", html.index("Who was dealt what"))]
     assert all(f">{text}<" in drawn for text in ("site-1", "&lt;b&gt;", "1,412", "17", "subdural"))
     assert "unknown" not in drawn  # nobody has any
-    assert "Studies with labels: site-1: 31 study, 17 mask;" in text_of(drawn)
+    assert "site-1 31 29 31 study, 17 mask" in text_of(html)
     assert "Who was dealt what" not in page(tmp_path, run_metrics())

@@ -1,0 +1,1 @@
+"""What the report draws: each function makes one matplotlib figure, to be called in the house style."""

@@ -1,0 +1,124 @@
+"""Rows of the report's tables."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from bloodnet_model.run_metrics import AucRecord, CrossSite, Evaluation, RunMetrics
+from server.report.answer import Shown, is_home, record_of
+from server.wording import in_words
+
+_DARKEST_PERCENT: Final = 45
+"""Of the matrix's colour over the page's: words on it stay readable in both schemes."""
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """One line of the table of test sets; `others` are the baselines' records, in their order."""
+
+    name: str
+    record: AucRecord
+    hospitals: list[str]
+    others: list[AucRecord | None]
+
+
+def test_sets(metrics: RunMetrics) -> Iterator[TestSet]:
+    """The held-out sets, after the hospitals' own test patients; nothing where there are none."""
+    if metrics.test is None or not metrics.held_out:
+        return
+    baselines = metrics.baselines.values()
+    yield _test_set("hospitals' own", metrics.test, [baseline.test for baseline in baselines])
+    for name, evaluation in metrics.held_out.items():
+        yield _test_set(name, evaluation, [baseline.held_out.get(name) for baseline in baselines])
+
+
+def _test_set(name: str, evaluation: Evaluation, others: Iterable[Evaluation | None]) -> TestSet:
+    records = [other.any_hemorrhage if other is not None else None for other in others]
+    return TestSet(name, evaluation.any_hemorrhage, sorted(evaluation.sites), records)
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """One line of the table of sites: what it trained on, how it scored, how its rounds went.
+
+    seconds:   of its usual round (median); None where the run did not time it
+    longest:   of its longest round
+    taken_all: of all its rounds together
+    """
+
+    name: str
+    trained: int
+    record: AucRecord | None
+    reason: str
+    status: str
+    lost: str
+    seconds: float | None
+    longest: float | None
+    taken_all: float | None
+    version: str
+
+
+def site_row(metrics: RunMetrics, shown: Shown | None, name: str) -> SiteRow:
+    record, reason = record_of(shown.evaluation.sites.get(name) if shown else None)
+    entries = [entry.sites[name] for entry in metrics.rounds if name in entry.sites]
+    took_part = sum(one.status == "ok" for one in entries)
+    lost = Counter(in_words(one.reason or one.status) for one in entries if one.status != "ok")
+    trained = metrics.sites[name].counts.get("train-studies", 0)
+    seconds = [one.seconds for one in entries if one.seconds is not None and one.status == "ok"]
+    return SiteRow(
+        name,
+        trained,
+        record,
+        reason,
+        f"{took_part} of {len(metrics.rounds)} rounds" if trained else "tests only",
+        "; ".join(f"{count} × {why}" for why, count in sorted(lost.items())),
+        median(seconds) if seconds else None,
+        max(seconds, default=None),
+        sum(seconds) if seconds else None,
+        metrics.sites[name].version,
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one hospital's patients; `shade_percent` is 0 for the lowest AUC of the matrix."""
+
+    record: AucRecord | None
+    home: bool
+    shade_percent: int
+
+
+def cross_site_rows(matrix: CrossSite) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
+    """The patients of the columns, and for each model its cells in their order."""
+    columns = list(dict.fromkeys(patients for row in matrix.rows.values() for patients in row))
+    known = [record.auc for row in matrix.rows.values() for record in row.values() if record.auc is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+
+    def cell(model: str, patients: str) -> Cell:
+        record = matrix.rows[model].get(patients)
+        auc = record.auc if record else None
+        shade = 0 if auc is None or high == low else round(_DARKEST_PERCENT * (auc - low) / (high - low))
+        return Cell(record, is_home(model, patients), shade)
+
+    return columns, [(model, [cell(model, patients) for patients in columns]) for model in matrix.rows]
+
+
+def missing(metrics: RunMetrics, shown: Shown | None) -> list[str]:
+    """What this report cannot say yet, or never will, and why."""
+    evaluation = shown.evaluation if shown else None
+    absent = {
+        "paired comparisons (no other model was scored on the same patients)": not metrics.comparisons,
+        "a threshold with its rates (none was chosen on validation patients)": not (
+            evaluation and evaluation.operating
+        ),
+        "calibration (nothing was fitted on validation patients)": not (evaluation and evaluation.calibration),
+        "segmentation in millilitres (no sums were given)": not (evaluation and evaluation.segmentation),
+        "groups such as scanners (none were declared, or each is too small to be shown)": not (
+            evaluation and evaluation.groups
+        ),
+        "the AUC within a typical hospital": not (evaluation and evaluation.within_hospital),
+        "the cross-site matrix (no hospital's own model was trained)": metrics.cross_site is None,
+    }
+    return [what for what, is_absent in absent.items() if is_absent]
