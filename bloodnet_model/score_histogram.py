@@ -237,12 +237,19 @@ def _check_coarse(counts: NDArray[np.int64], coarse: NDArray[np.int64], name: st
         )
 
 
-def _unchecked(*counts: NDArray[np.int64]) -> ScoreHistogram:
+def _unchecked(
+    positives: NDArray[np.int64],
+    negatives: NDArray[np.int64],
+    coarse_positives: NDArray[np.int64],
+    coarse_negatives: NDArray[np.int64],
+) -> ScoreHistogram:
     """A histogram of arrays that are known to be one: sums of such need no second look, and there are many."""
+    for counts in (positives, negatives, coarse_positives, coarse_negatives):
+        counts.setflags(write=False)
     histogram = object.__new__(ScoreHistogram)
-    for array in counts:
-        array.setflags(write=False)
-    histogram.__dict__.update(zip(_FIELDS, counts, strict=True))
+    histogram.__dict__.update(
+        positives=positives, negatives=negatives, coarse_positives=coarse_positives, coarse_negatives=coarse_negatives
+    )
     return histogram
 
 
