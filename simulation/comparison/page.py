@@ -9,88 +9,12 @@ from markupsafe import Markup
 
 from bloodnet_model.files import write_whole
 from bloodnet_model.page import render_page
+from simulation.comparison.heat_table import HEAT_STYLE, heat_rows, lowest
+from simulation.comparison.template import BODY
 from simulation.comparison.ways import CENTRAL, CENTRAL_TOTAL
 from simulation.comparison_figures import DifferenceRow, auc_plot, difference_plot
 
 REPORT: Final = "comparison.html"
-
-_BODY: Final = """
-{% macro row(name, one) %}
-<tr><th>{{ name }}</th>
-{% if one.delta is none %}
-<td colspan="5" class="text undefined">{{ one.undefined }}</td>
-{% else %}
-<td>{{ one.auc_first | average }}</td><td>{{ one.auc_second | average }}</td><td>{{ "%+.3f" | format(one.delta) }}</td>
-<td class="ci">{{ one.interval | pair }}</td><td class="ci">{{ one.patients_bootstrap | pair }}</td>
-{% endif %}
-</tr>
-{% endmacro %}
-<header>
-<p class="eyebrow">BloodNet · ways of training on the same patients</p>
-{% if data == "synthetic" %}
-<p class="banner" role="note">Synthetic heads: this tests the method; it says nothing of clinical accuracy.</p>
-{% endif %}
-<h1>{{ headline }}</h1>
-{% for sentence in sentences %}
-<p class="lead">{{ sentence }}</p>
-{% endfor %}
-<dl>
-<div><dt>Test studies</dt><dd>{{ test.studies | thousands }}</dd></div>
-<div><dt>Hospitals</dt><dd>{{ test.sites }}</dd></div>
-<div><dt>Rounds</dt><dd>{{ rounds }} of {{ local_epochs }} epochs</dd></div>
-<div><dt>Seeds</dt><dd>{{ seeds }}</dd></div>
-<div><dt>Network</dt><dd>{{ preset }}</dd></div>
-</dl>
-</header>
-<div class="cards">
-<div class="stack">
-<figure class="card">
-<h2>{{ reference }} minus every other way</h2>
-{{ differences }}
-<figcaption>Difference of pooled test AUCs, mean over the seeds. Wide line: 95 % interval for new patients and new
-trainings. Thin line: for new patients alone. To the right of 0, {{ reference }} is better.</figcaption>
-</figure>
-<figure class="card">
-<h2>Every training</h2>
-{{ aucs }}
-<figcaption>On the test patients of all hospitals; a local network is scored on everybody, too.</figcaption>
-</figure>
-</div><div class="stack">
-<figure class="card">
-<h2>What federating is worth to each hospital</h2>
-{{ worth }}
-<figcaption>{{ reference }} minus what the hospital trains alone with as many optimiser steps, on its own test patients
-and on those of all others.</figcaption>
-</figure>
-</div>
-<section class="card wide">
-<h2>On all test patients</h2>
-<div class="scroll" tabindex="0"><table>
-<thead><tr><th>{{ reference }} against</th><th>{{ reference }}</th><th>other</th><th>difference</th>
-<th>patients and trainings</th><th>patients, bootstrap</th></tr></thead>
-<tbody>{% for name, one in against.items() %}{{ row(name, one) }}{% endfor %}</tbody></table></div>
-</section>
-<section class="card wide">
-<h2>Hospital by hospital</h2>
-<div class="scroll" tabindex="0"><table>
-<thead><tr><th>hospital alone, on</th><th>{{ reference }}</th><th>alone</th><th>difference</th>
-<th>patients and trainings</th><th>patients, bootstrap</th></tr></thead>
-<tbody>{% for name, both in hospitals.items() %}{{ row(name + ": its own", both.own) }}
-{{ row(name + ": others'", both.others) }}{% endfor %}</tbody></table></div>
-<p class="note">AUC of any hemorrhage, mean over the seeds; 95 % intervals (Obuchowski and Rockette, degrees of freedom
-of Hillis), from counts and sums that each hospital gives out.</p>
-</section>
-<section class="card wide">
-<h2>Optimiser steps</h2>
-<div class="scroll" tabindex="0"><table>
-<thead><tr><th>way</th><th>steps of all sites together</th><th>AUC by seed</th></tr></thead>
-<tbody>{% for name, way in ways.items() %}
-<tr><th>{{ name }}</th><td>{{ way.steps[0] | thousands }}</td>
-<td>{% for auc in way.auc %}{{ "–" if auc is none else "%.3f" | format(auc) }} {% endfor %}</td></tr>
-{% endfor %}</tbody></table></div>
-</section>
-</div>
-"""
 
 
 def write_page(out: Path, found: Mapping[str, Any]) -> Path:
@@ -102,17 +26,31 @@ def write_page(out: Path, found: Mapping[str, Any]) -> Path:
 
 def page_html(found: Mapping[str, Any]) -> str:
     """Equal results give equal text."""
-    shown = ("data", "preset", "rounds", "local_epochs", "seeds", "reference", "test", "ways", "hospitals")
-    aucs = {name: [auc for auc in way["auc"] if auc is not None] for name, way in found["ways"].items()}
+    shown = (
+        "data",
+        "preset",
+        "rounds",
+        "local_epochs",
+        "seeds",
+        "reference",
+        "test",
+        "ways",
+        "hospitals",
+        "cross_site",
+    )
+    aucs = {name: way["auc"] for name, way in found["ways"].items() if None not in way["auc"]}
     return render_page(
-        _BODY,
-        {"pair": _pair, "thousands": "{:,}".format, "average": _average},
+        BODY,
+        {"pair": _pair, "thousands": "{:,}".format, "average": _average, "reading": _reading},
+        HEAT_STYLE,
         headline=headline(found),
         sentences=list(sentences(found)),
         against=found["differences"],
         differences=_drawn(_rows(found["differences"]), found["reference"], "Differences; see the table."),
         worth=_drawn(_worth_rows(found), found["reference"], "Differences by hospital; see the table."),
-        aucs=Markup(auc_plot(aucs, found["reference"], "Test AUC of every training; see the table of steps.")),
+        aucs=_every_training(aucs, found["reference"]),
+        heat=heat_rows(found),
+        lowest=lowest(found),
         **{name: found[name] for name in shown},
     )
 
@@ -148,6 +86,12 @@ def _drawn(rows: Sequence[DifferenceRow], reference: str, description: str) -> M
     return Markup(difference_plot(rows, f"AUC of {reference} minus AUC of the other", description))
 
 
+def _every_training(aucs: Mapping[str, Sequence[float]], reference: str) -> Markup | str:
+    if not aucs:
+        return "No AUC exists; the tables say why."
+    return Markup(auc_plot(aucs, reference, "Test AUC of every training; see the table of steps."))
+
+
 def _rows(differences: Mapping[str, Any]) -> list[DifferenceRow]:
     return [
         DifferenceRow(name, one["delta"], one["interval"], one["patients_delong"], stressed=name == CENTRAL)
@@ -159,6 +103,17 @@ def _rows(differences: Mapping[str, Any]) -> list[DifferenceRow]:
 def _worth_rows(found: Mapping[str, Any]) -> list[DifferenceRow]:
     flat = {f"{name}, {of}": both[of] for of in ("own", "others") for name, both in found["hospitals"].items()}
     return _rows(flat)
+
+
+def _reading(one: Mapping[str, Any]) -> str:
+    """Whether the interval decides it, and if not, how many such studies would."""
+    if one["interval"] is None:
+        return "equal: both rank every patient alike"
+    low, high = one["interval"]
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse"
+    needed = one["studies_to_decide"]
+    return f"undecided; {needed:,} such studies might tell" if needed else "undecided"
 
 
 def _average(aucs: Sequence[float | None]) -> str:

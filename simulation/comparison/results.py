@@ -5,6 +5,7 @@ from typing import Any
 
 from bloodnet_model.errors import UndefinedMetric
 from client.tested_site import TestedSite
+from simulation.comparison.cross_site import cross_site
 from simulation.comparison.ways import Training, Way
 from simulation.paired_comparison import compared, pooled
 
@@ -23,6 +24,7 @@ def results(trainings: Sequence[Training], sites: Sequence[TestedSite], seed: in
         "ways": {way.name: _way(way, networks, trainings, sites) for way in ways},
         "differences": {way.name: _against(reference, way, networks, sites, seed) for way in others},
         "hospitals": {way.site: _worth(reference, way, networks, sites, seed) for way in ways if way.site},
+        "cross_site": cross_site(ways, networks, sites),
     }
 
 

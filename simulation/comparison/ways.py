@@ -2,14 +2,16 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder
@@ -20,11 +22,16 @@ from simulation.federation import central_site, in_one_place, run_local
 
 CENTRAL, CENTRAL_TOTAL, LOCAL = "central", "central-total", "local"
 
+StrategyName = Annotated[str, StringConstraints(strip_whitespace=True)]
+"""As `strategies.registry` knows it: `fedavg`, or a Flower strategy as `module:Class`."""
+
 
 class ComparisonSettings(Settings):
     """What is compared, and how often it is trained."""
 
-    strategies: tuple[str, ...] = Field(("fedavg", "fedprox"), min_length=1, description="the first is the reference")
+    strategies: tuple[StrategyName, ...] = Field(
+        ("fedavg", "fedprox"), min_length=1, description="the first is the reference"
+    )
     seeds: int = Field(5, ge=1, description="trainings of each way")
 
 
@@ -63,10 +70,12 @@ class Training:
         return sum(entry.get("steps", 0) for entry in entries)
 
     def is_done(self) -> bool:
+        """Whether its run has ended; another strategy's under the same name does not count."""
         try:
-            return read_metrics(self.folder)["test"] is not None
+            metrics = read_metrics(self.folder)
         except BloodNetError:
             return False
+        return metrics["test"] is not None and metrics["run"]["strategy"] == self.way.settings.strategy
 
 
 def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path], out: Path) -> list[Way]:
@@ -78,8 +87,9 @@ def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path],
     folders, epochs = tuple(sites.values()), run.rounds * run.local_epochs
     one_place = (central_site(folders, out / CENTRAL),)
     alone = run.model_copy(update={"strategy": "fedavg", "minimum_sites": 1})
+    federated = zip(way_names(settings.strategies), settings.strategies, strict=True)
     return [
-        *(Way(_short(name), folders, run.model_copy(update={"strategy": name})) for name in settings.strategies),
+        *(Way(name, folders, run.model_copy(update={"strategy": strategy})) for name, strategy in federated),
         Way(CENTRAL, one_place, in_one_place(run, round(epochs / len(folders)))),
         Way(CENTRAL_TOTAL, one_place, in_one_place(run, epochs)),
         *(Way(f"{LOCAL}-{name}", (folder,), alone, site=name) for name, folder in sites.items()),
@@ -99,9 +109,12 @@ def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Traini
             on_done(training, done)
 
 
-def _short(strategy: str) -> str:
-    """`FedMedian` of `flwr.serverapp.strategy:FedMedian`."""
-    return strategy.rpartition(":")[2]
+def way_names(strategies: Sequence[str]) -> list[str]:
+    """`FedMedian` of `flwr.serverapp.strategy:FedMedian`; with its module where another way has that name, too."""
+    short = [strategy.rpartition(":")[2] for strategy in strategies]
+    taken = Counter([*short, CENTRAL, CENTRAL_TOTAL])
+    pairs = zip(short, strategies, strict=True)
+    return [name if taken[name] == 1 else strategy.replace(":", ".") for name, strategy in pairs]
 
 
 def _as_done(running: dict[Future[None], Training]) -> Iterator[Training]:

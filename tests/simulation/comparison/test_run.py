@@ -1,4 +1,4 @@
-"""A whole comparison, small: one strategy, one place, and each of two hospitals alone."""
+"""A whole comparison, small: two strategies, one place, and each of two hospitals alone."""
 
 import io
 import json
@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {
     "model": {"preprocessing": {"rows": 32, "columns": 24, "spacing_mm": 6.0}},
     "rounds": 2,
     "local_epochs": 2,
-    "comparison": {"strategies": ("fedavg",), "seeds": 1},
+    "comparison": {"strategies": ("fedavg", "flwr.serverapp.strategy:FedMedian"), "seeds": 1},
 }
 
 
@@ -30,7 +30,7 @@ def test_every_way_trains_on_the_same_patients_with_its_share_of_steps(
     quiet = Console(file=io.StringIO(), width=120)
     found = compare(comparison_settings(SMALL), tmp_path / "out", 2, quiet)
     ways = found["ways"]
-    assert list(ways) == ["fedavg", "central", "central-total", "local-hospital-1", "local-hospital-2"]
+    assert list(ways) == ["fedavg", "FedMedian", "central", "central-total", "local-hospital-1", "local-hospital-2"]
     per_epoch = ways["local-hospital-1"]["steps"][0] / 4
     assert ways["fedavg"]["steps"] == [8 * per_epoch]
     filled_up = 2 * 4  # steps at most, one a site and epoch, whose second study is one of the first again
@@ -44,6 +44,10 @@ def test_every_way_trains_on_the_same_patients_with_its_share_of_steps(
     own, others = (found["hospitals"]["hospital-1"][of] for of in ("own", "others"))
     assert own["studies"] + others["studies"] == found["test"]["studies"]
     assert own["delta"] == pytest.approx(own["auc_first"][0] - own["auc_second"][0])
+    trained = found["cross_site"]["trained"]
+    assert list(trained) == ["local-hospital-1", "local-hospital-2", "fedavg", "FedMedian", "central", "central-total"]
+    assert trained["local-hospital-1"]["auc"]["hospital-1"]["by_seed"] == own["auc_second"]
+    assert trained["fedavg"]["auc"]["hospital-1"]["by_seed"] == own["auc_first"]
 
     (tmp_path / "out" / "runs" / "central-seed-0" / "metrics.json").unlink()
     kept = (tmp_path / "out" / "runs" / "fedavg-seed-0" / "metrics.json").stat().st_mtime_ns
@@ -54,6 +58,7 @@ def test_every_way_trains_on_the_same_patients_with_its_share_of_steps(
 
     page = page_html(found)
     assert page.count("<svg") == 3
+    assert page.count('<td class="own"') == 2
     assert "Synthetic heads: fedavg reaches" in page
     print_comparison(found, tmp_path / "comparison.html")
     shown = capsys.readouterr().out
@@ -64,7 +69,7 @@ def test_mistakes_are_said_before_any_work() -> None:
     with pytest.raises(SettingsError, match="choose one of fedavg"):
         comparison_settings({"comparison": {"strategies": ("fedavgg",)}})
     with pytest.raises(SettingsError, match="name each strategy once"):
-        comparison_settings({"comparison": {"strategies": ("fedavg", "fedavg")}})
+        comparison_settings({"comparison": {"strategies": ("fedavg", " fedavg")}})
 
 
 def test_a_difference_that_does_not_exist_is_said_to_be_undefined() -> None:
@@ -81,6 +86,10 @@ def test_a_difference_that_does_not_exist_is_said_to_be_undefined() -> None:
         "ways": {"fedavg": way, "central": way, "central-total": way},
         "differences": {"central": undefined, "central-total": undefined},
         "hospitals": {"a": {"own": undefined, "others": undefined}},
+        "cross_site": {
+            "tested": {"a": {"positive": 4, "negative": 0}},
+            "trained": {"fedavg": {"own": "", "auc": {"a": {"mean": None, "by_seed": [], "interval": None}}}},
+        },
     }
     page = page_html(found)
     assert page.count("no negative study among 4") == 4
