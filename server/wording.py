@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bloodnet_model.run_metrics import AucRecord, Proportion
+from bloodnet_model.run_metrics import AucRecord
 
 
 class HasInterval(Protocol):
@@ -46,20 +46,16 @@ def precision_with_interval(record: AucRecord, digits: int = 3) -> str:
     return f"{figure(record.auprc, digits)}{f' ({span})' if span else ''}"
 
 
-def proportion(share: Proportion, digits: int = 2) -> str:
-    """`0.95 (0.90–0.97)`, or a dash where there is nobody."""
-    if share.value is None:
-        return "–"
-    span = _span(share.low, share.high, digits)
-    return f"{figure(share.value, digits)}{f' ({span})' if span else ''}"
-
-
 def signed(value: float, digits: int = 3) -> str:
-    """`+0.021` or `−0.021`, with a true minus; nothing that reads as a signed zero."""
+    """`+0.021` or `−0.021`, with a true minus; a digit more where it would read as 0 without being it.
+
+    >>> signed(0.0213), signed(-0.0003), signed(0.0)
+    ('+0.021', '−0.0003', '0.000')
+    """
+    if value and round(value, digits) == 0:
+        digits += 1
     text = f"{abs(value):.{digits}f}"
-    if float(text) == 0:
-        return text
-    return f"{'−' if value < 0 else '+'}{text}"
+    return text if float(text) == 0 else f"{'−' if value < 0 else '+'}{text}"
 
 
 def signed_span(record: HasInterval, digits: int = 3) -> str:

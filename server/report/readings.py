@@ -52,6 +52,8 @@ def hospitals(shown: Shown) -> str:
     worst, best = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     if worst == best:
         said = f"Only {worst} has an AUC of its own: {figure(known[worst])}."
+    elif figure(known[worst]) == figure(known[best]):
+        said = f"All hospitals' AUCs are about {figure(known[best])}."
     else:
         said = f"Hospitals' AUCs run from {figure(known[worst])} ({worst}) to {figure(known[best])} ({best})."
     spans = [one for one in records.values() if one is not None and one.auc_low is not None]
@@ -85,6 +87,8 @@ def groups(records: Mapping[str, AucRecord]) -> str:
     if not known:
         return "No group has an AUC of its own."
     worst, best = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if figure(known[worst]) == figure(known[best]):
+        return f"All about {figure(known[best])}."
     low, high = records[best].auc_low, records[worst].auc_high
     apart = low is not None and high is not None and low > high
     return (

@@ -18,14 +18,13 @@ a:focus-visible, .scroll:focus-visible, summary:focus-visible { outline: 2px sol
 .answers dd { font-weight: 400; }
 .facts { border-top: 1px solid var(--line); margin-top: 0; padding-top: 12px; }
 .facts dd { font-size: .9375rem; }
-.pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 26px 40px; margin-top: 14px; }
-.pair > * { min-width: 0; }
+.pair { columns: 2; column-gap: 40px; margin-top: 14px; }
+.pair > * { min-width: 0; break-inside: avoid; margin: 0 0 26px; }
 figure svg { margin: 4px 0 2px; }
 figcaption { font-size: .9375rem; max-width: 66ch; }
 .reading { color: var(--ink); margin: 0 0 3px; }
 figcaption .note { margin: 0; }
 .table { margin-top: 22px; min-width: 0; }
-.pair > .table { margin-top: 0; }
 .table h3 { margin-bottom: 4px; }
 .group th { padding-top: 3px; padding-bottom: 3px; }
 .tall { max-height: 30rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
@@ -41,7 +40,7 @@ td.home { font-weight: 700; outline: 2px solid var(--ink); outline-offset: -3px;
 tr.ruled > * { border-top: 2px solid var(--line); }
 @media (max-width: 760px) {
   .answers div { grid-template-columns: minmax(0, 1fr); }
-  .pair { grid-template-columns: minmax(0, 1fr); }
+  .pair { columns: 1; }
   main > section { margin-top: 30px; }
   .words tbody th { width: 8em; }
   td.text.ci, tbody th.ci { white-space: normal; }
@@ -53,7 +52,9 @@ tr.ruled > * { border-top: 2px solid var(--line); }
   main > section { margin-top: 22pt; }
   h2, h3, caption { break-after: avoid; }
   figure, tr, .answers div, .pair > * { break-inside: avoid; }
+  .pair { columns: 1; }
   .pair > .table { break-inside: auto; }
+  figure svg { max-height: 200mm; }
   thead { display: table-header-group; }
   table { font-size: 8.5pt; }
   th, td { padding: 3pt 4pt; }

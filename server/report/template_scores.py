@@ -128,7 +128,6 @@ HOSPITALS: Final = """
 <div class="pair">
 {{ drawn("hospitals") }}
 {{ drawn("groups") }}
-</div>
 <div class="table"><h3>Hospitals</h3>
 <div class="scroll" tabindex="0"><table>
 <caption><span>Any hemorrhage, {{ shown.split if shown else "validation" }} patients; how many studies each hospital
@@ -155,8 +154,8 @@ trained on.</span></caption>
 {% if within.auc_low is not none %}<span class="ci">({{ within.auc_low | figure(3) }}–
 {{- within.auc_high | figure(3) }})</span>{% endif %}</td>
 {% endif %}
-<td colspan="3" class="text why">within-hospital AUC, another quantity: random effects over {{ within.hospitals }}
-hospitals</td></tr>
+<td colspan="3" class="text why">another quantity: within hospitals, random effects over
+{{ within.hospitals }}</td></tr>
 {% endif %}
 {% if shown %}
 <tr class="pooled"><th scope="row">All patients</th>{{ auc(shown.record) }}
@@ -164,6 +163,7 @@ hospitals</td></tr>
 <td>{{ site_rows | sum(attribute="trained") | thousands }}</td></tr>
 {% endif %}
 </tbody></table></div></div>
+</div>
 {% if metrics.cross_site %}
 {% set patients, models = cross_site %}
 <div class="table"><h3>Hospital by hospital: whose model, whose patients</h3>

@@ -37,8 +37,9 @@ more.</span></caption>
 {% for one in shown.evaluation.operating %}
 <div class="table"><h3>A score of {{ one.threshold | figure(3) }} or more</h3>
 <div class="scroll{{ " tall" if one.sites | length > 10 }}" tabindex="0"><table>
-<caption><span>Chosen on validation patients for a {{ one.target }} of {{ one.wanted | figure }}, then applied to
-{{ shown.split }} patients. In brackets Wilson's 95 % interval.</span></caption>
+<caption><span>Chosen on validation patients for a {{ one.target }} of {{ one.wanted | figure }}
+{%- if shown.split == "test" %}, then applied to test patients{% else %}: the same patients as below, so these rates
+flatter it{% endif %}. In brackets Wilson's 95 % interval.</span></caption>
 <thead><tr><th scope="col">patients</th><th scope="col">sensitivity</th><th scope="col">specificity</th>
 <th scope="col">PPV</th><th scope="col">NPV</th></tr></thead>
 <tbody>

@@ -75,7 +75,8 @@ def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
     axes.set_ylim(len(sites) - 0.4, -0.9)
     axes.hlines(np.arange(len(sites)), *axes.get_xlim(), color=LINE, linewidth=0.7)
     y, x = np.nonzero(np.isfinite(seconds))
-    axes.bar(numbers[x], -0.8 * seconds[y, x] / most, width=0.72, bottom=y, color=SITE, linewidth=0)
+    width_pt = 72 * WIDTH_IN * 0.585 / (np.ptp(axes.get_xlim()) or 1)  # of one round; a bar each would take seconds
+    axes.vlines(numbers[x], y - 0.8 * seconds[y, x] / most, y, color=SITE, linewidth=0.72 * width_pt)
     y, x = np.nonzero(lost)
     axes.plot(numbers[x], y - 0.2, "x", color=POOLED, markersize=4.5, markeredgewidth=1.4)
     beside = axes.get_yaxis_transform()
