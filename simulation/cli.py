@@ -68,6 +68,9 @@ def run(
         list[str] | None,
         typer.Option(help="Model to compare with on the same patients: FILE.safetensors, first or previous-round."),
     ] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Log rounds to an MLflow store: sqlite for a file beside the run, or its URI.")
+    ] = None,
     config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
@@ -101,6 +104,7 @@ def run(
         "model.network.link": link,
         "init_weights": str(init_weights.resolve()) if init_weights else None,
         "seed": seed,
+        "mlflow": mlflow,
         "evaluation.alone": alone,
         "evaluation.compare_with": resolved_models(compare_with) if compare_with else None,
     }
