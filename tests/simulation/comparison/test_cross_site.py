@@ -115,3 +115,26 @@ def test_the_page_frames_the_diagonal_and_escapes_names() -> None:
     assert " ".join(own.split()) == "0.900 <small>own, 0.85 to 0.95</small>"
     assert "<b>" not in page
     assert "tested at &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("interval", "needed", "said"),
+    [
+        ([0.01, 0.05], 100, "better"),
+        ([-0.05, -0.01], 100, "worse"),
+        ([-0.01, 0.07], 1234, "undecided; 1,234 such studies might tell"),
+        ([-0.04, 0.04], None, "undecided"),
+        (None, None, "equal: both rank every patient alike"),
+    ],
+)
+def test_a_hospitals_gain_or_loss_is_told_in_words(interval: Any, needed: int | None, said: str) -> None:
+    difference = {"auc_first": [0.8], "auc_second": [0.77], "delta": 0.03, "interval": interval}
+    difference |= {"patients_delong": None, "patients_bootstrap": [-0.1, 0.1], "studies_to_decide": needed}
+    page = page_html({**FOUND, "hospitals": {"a": {"own": difference, "others": difference}}})
+    assert page.count(f'<td class="text why">{said}</td>') == 2
+    assert page.count("AUC of fedavg minus AUC of the other") == 1, "the picture beside the table"
+
+
+def test_a_comparison_without_any_auc_has_its_page() -> None:
+    page = page_html({**FOUND, "ways": {name: {"auc": [None], "steps": [9]} for name in FOUND["ways"]}})
+    assert "No AUC exists; the tables say why." in page
