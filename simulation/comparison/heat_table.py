@@ -6,8 +6,9 @@ from typing import Any, Final
 
 HEAT_STYLE: Final = """
 .heat { border-collapse: separate; border-spacing: 2px; }
-.heat th, .heat td { text-align: center; border: 0; }
-.heat thead th { overflow-wrap: anywhere; min-width: 6.5em; }
+.heat th, .heat td { text-align: center; border: 0; vertical-align: middle; }
+.heat thead th { overflow-wrap: anywhere; min-width: 6.5em; vertical-align: bottom; }
+.heat tbody th { min-width: min(11em, 26vw); }
 .heat th:first-child { text-align: left; position: sticky; left: 0; background: var(--card); padding-right: 10px; }
 .heat td { border: 2px solid transparent; border-radius: 4px; white-space: nowrap;
   background: color-mix(in srgb, var(--site) var(--tint, 0%), var(--card)); }

@@ -1,6 +1,6 @@
 """The comparison's page: what federating was worth, to all patients together and to each hospital."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
@@ -15,6 +15,7 @@ from simulation.comparison.ways import CENTRAL, CENTRAL_TOTAL
 from simulation.comparison_figures import DifferenceRow, auc_plot, difference_plot
 
 REPORT: Final = "comparison.html"
+_ROOM: Final = 11  # letters of a hospital's name beside its difference
 
 
 def write_page(out: Path, found: Mapping[str, Any]) -> Path:
@@ -46,7 +47,7 @@ def page_html(found: Mapping[str, Any]) -> str:
         headline=headline(found),
         sentences=list(sentences(found)),
         against=found["differences"],
-        differences=_drawn(_rows(found["differences"]), found["reference"], "Differences; see the table."),
+        differences=_drawn(_rows(found["differences"].items()), found["reference"], "Differences; see the table."),
         worth=_drawn(_worth_rows(found), found["reference"], "Differences by hospital; see the table."),
         aucs=_every_training(aucs, found["reference"]),
         heat=heat_rows(found),
@@ -92,17 +93,22 @@ def _every_training(aucs: Mapping[str, Sequence[float]], reference: str) -> Mark
     return Markup(auc_plot(aucs, reference, "Test AUC of every training; see the table of steps."))
 
 
-def _rows(differences: Mapping[str, Any]) -> list[DifferenceRow]:
+def _rows(differences: Iterable[tuple[str, Any]]) -> list[DifferenceRow]:
     return [
         DifferenceRow(name, one["delta"], one["interval"], one["patients_delong"], stressed=name == CENTRAL)
-        for name, one in differences.items()
+        for name, one in differences
         if one["delta"] is not None
     ]
 
 
 def _worth_rows(found: Mapping[str, Any]) -> list[DifferenceRow]:
-    flat = {f"{name}, {of}": both[of] for of in ("own", "others") for name, both in found["hospitals"].items()}
-    return _rows(flat)
+    hospitals = found["hospitals"].items()
+    return _rows((f"{_fitting(name)}, {of}", both[of]) for of in ("own", "others") for name, both in hospitals)
+
+
+def _fitting(name: str) -> str:
+    """A hospital's name where the figure has little room; long ones often differ at their end."""
+    return name if len(name) <= _ROOM else f"{name[: _ROOM - 6]}…{name[-5:]}"
 
 
 def _reading(one: Mapping[str, Any]) -> str:

@@ -51,7 +51,7 @@ trainings. Thin line: for new patients alone. To the right of 0, {{ reference }}
 <h2>What federating is worth to each hospital</h2>
 {{ worth }}
 <figcaption>{{ reference }} minus what the hospital trains alone with as many optimiser steps, on its own test patients
-and on those of all others.</figcaption>
+and on those of all others; lines as beside it. To the right of 0, the hospital gains by federating.</figcaption>
 </figure>
 </div>
 <section class="card wide">

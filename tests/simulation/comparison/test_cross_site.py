@@ -130,8 +130,10 @@ def test_the_page_frames_the_diagonal_and_escapes_names() -> None:
 def test_a_hospitals_gain_or_loss_is_told_in_words(interval: Any, needed: int | None, said: str) -> None:
     difference = {"auc_first": [0.8], "auc_second": [0.77], "delta": 0.03, "interval": interval}
     difference |= {"patients_delong": None, "patients_bootstrap": [-0.1, 0.1], "studies_to_decide": needed}
-    page = page_html({**FOUND, "hospitals": {"a": {"own": difference, "others": difference}}})
-    assert page.count(f'<td class="text why">{said}</td>') == 2
+    names = "university-hospital-1", "university-hospital-2"
+    page = page_html({**FOUND, "hospitals": {name: {"own": difference, "others": difference} for name in names}})
+    assert page.count(f'<td class="text why">{said}</td>') == 4
+    assert [page.count(f"unive…tal-{number}, {of}") for number in (1, 2) for of in ("own", "others")] == [1] * 4
     assert page.count("AUC of fedavg minus AUC of the other") == 1, "the picture beside the table"
 
 
