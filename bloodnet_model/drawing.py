@@ -17,10 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from bloodnet_model.page import LIGHT
 
 WIDTH_IN: Final = 4.7
+_EDGE_PT: Final = 6
+"""White around a file's drawing; a page has its own."""
 _DRAWN: Final = ("ink", "muted", "line", "site", "pooled", "card")
 INK, MUTED, LINE, SITE, POOLED, CARD = (LIGHT[name] for name in _DRAWN)
 _STYLE: Final[dict[Any, Any]] = {
@@ -84,8 +87,10 @@ def svg_file(drawing: Figure, description: str) -> str:
     """The drawing as a file of its own: light colours on white, a font that any viewer has."""
     body = _body(drawing).replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    white = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    return f"<svg {names} {_frame(drawing, description)}>\n{white}{body}\n"
+    width_pt, height_pt = 72 * drawing.get_size_inches() + 2 * _EDGE_PT
+    box = f'x="{-_EDGE_PT}" y="{-_EDGE_PT}" width="{width_pt:.2f}" height="{height_pt:.2f}"'
+    white = f'<rect {box} fill="#ffffff"/>'
+    return f"<svg {names} {_frame(drawing, description, _EDGE_PT)}>\n{white}{body}\n"
 
 
 def png(drawing: Figure, dots_per_inch: int = 200) -> bytes:
@@ -93,13 +98,16 @@ def png(drawing: Figure, dots_per_inch: int = 200) -> bytes:
     FigureCanvasAgg(drawing)
     file = io.BytesIO()
     metadata = {"Software": None}  # matplotlib's own name and version otherwise
-    drawing.savefig(file, format="png", dpi=dots_per_inch, facecolor="white", metadata=metadata)
+    edge_in = _EDGE_PT / 72
+    box = Bbox([[-edge_in, -edge_in], drawing.get_size_inches() + edge_in])
+    drawing.savefig(file, format="png", dpi=dots_per_inch, facecolor="white", bbox_inches=box, metadata=metadata)
     return file.getvalue()
 
 
-def _frame(drawing: Figure, description: str) -> str:
-    width_pt, height_pt = 72 * drawing.get_size_inches()
-    return f'viewBox="0 0 {width_pt:.2f} {height_pt:.2f}" role="img" aria-label="{escape(description)}"'
+def _frame(drawing: Figure, description: str, edge_pt: int = 0) -> str:
+    width_pt, height_pt = 72 * drawing.get_size_inches() + 2 * edge_pt
+    box = f"{-edge_pt} {-edge_pt} {width_pt:.2f} {height_pt:.2f}"
+    return f'viewBox="{box}" role="img" aria-label="{escape(description)}"'
 
 
 def _body(drawing: Figure) -> str:

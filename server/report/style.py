@@ -40,7 +40,7 @@ td.home { font-weight: 700; outline: 2px solid var(--ink); outline-offset: -3px;
 tr.ruled > * { border-top: 2px solid var(--line); }
 @media (max-width: 760px) {
   .answers div { grid-template-columns: minmax(0, 1fr); }
-  .pair { columns: 1; }
+  .pair { columns: auto; }
   main > section { margin-top: 30px; }
   .words tbody th { width: 8em; }
   td.text.ci, tbody th.ci { white-space: normal; }
@@ -52,9 +52,9 @@ tr.ruled > * { border-top: 2px solid var(--line); }
   main > section { margin-top: 22pt; }
   h2, h3, caption { break-after: avoid; }
   figure, tr, .answers div, .pair > * { break-inside: avoid; }
-  .pair { columns: 1; }
+  .pair { columns: auto; }
   .pair > .table { break-inside: auto; }
-  figure svg { max-height: 200mm; }
+  figure svg { max-height: 160mm; }
   thead { display: table-header-group; }
   table { font-size: 8.5pt; }
   th, td { padding: 3pt 4pt; }

@@ -6,7 +6,7 @@ from server.report.template_scores import HOSPITALS, SEPARATION, WORTH
 from server.report.template_training import DATA, TRAINING
 from server.report.template_use import CALIBRATION, SEGMENTATION, THRESHOLD
 
-_MACROS: Final = """
+MACROS: Final = """
 {% macro auc(record) %}
 {% if record.auc is none %}
 <td class="text why undefined">{{ record.undefined }}</td>
@@ -112,6 +112,6 @@ round</td></tr>
 """
 
 BODY: Final = (
-    f"{_MACROS}{_TOP}{WORTH}{SEPARATION}{HOSPITALS}{THRESHOLD}{CALIBRATION}{SEGMENTATION}{TRAINING}{DATA}{_METHOD}"
+    f"{MACROS}{_TOP}{WORTH}{SEPARATION}{HOSPITALS}{THRESHOLD}{CALIBRATION}{SEGMENTATION}{TRAINING}{DATA}{_METHOD}"
 )
 """Jinja2 source of what `bloodnet_model.page` frames."""

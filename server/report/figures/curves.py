@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def roc_plot(curves: Sequence[Curve], points: Sequence[Point]) -> Figure:
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=0.9)
     axes.text(0.13, 0.085, "chance", color=MUTED, fontsize=8, rotation=41, rotation_mode="anchor")
     axes.text(0.985, 0.03, "shaded: specificity of 90 % or more", color=MUTED, fontsize=8, ha="right")
-    _draw(axes, curves, points, top=0.12 + 0.07 * (len(curves) + len(points)), left=0.5)
+    _draw(axes, curves, points, top=0.12 + 0.07 * (len(curves) + len(points)), left=0.5, falling=False)
     return drawing
 
 
@@ -56,7 +56,7 @@ def precision_recall_plot(curves: Sequence[Curve], points: Sequence[Point], prev
     )  # fmt: skip
     # The names stand on the left, beneath all curves, on the side of the prevalence line that has room.
     top = lines_high - 0.02 if below else prevalence + 0.05 + lines_high
-    _draw(axes, curves, points, top=top, left=0.03, steps="steps-pre")
+    _draw(axes, curves, points, top=top, left=0.03, falling=True)
     return drawing
 
 
@@ -70,10 +70,10 @@ def _square(x: str, y: str) -> tuple[Figure, Axes]:
     return drawing, axes
 
 
-def _draw(
-    axes: Axes, curves: Sequence[Curve], points: Sequence[Point], top: float, left: float, steps: str = "default"
-) -> None:
-    """The curves, their names from `top` downwards, and the points with theirs."""
+def _draw(axes: Axes, curves: Sequence[Curve], points: Sequence[Point], top: float, left: float, falling: bool) -> None:
+    """The curves, their names from `top` downwards, and the points with theirs, on the side away from the corner."""
+    steps: Literal["steps-pre", "default"] = "steps-pre" if falling else "default"
+    beside = (-13, -12) if falling else (6, -9)
     for place, curve in reversed(list(enumerate(curves))):
         line = _LINES[place % len(_LINES)]
         colour, width, weight = (SITE, 1.3, "normal") if place else (POOLED, 2.2, "bold")
@@ -84,6 +84,6 @@ def _draw(
     for place, point in enumerate(points):
         letter, height = "ABCDEF"[place % 6], top - 0.07 * (len(curves) + place)
         axes.plot([point.x], [point.y], "o", color=POOLED, markersize=7, markerfacecolor=CARD, clip_on=False)
-        axes.annotate(letter, (point.x, point.y), xytext=(6, -9), textcoords="offset points", fontsize=8.5)
+        axes.annotate(letter, (point.x, point.y), xytext=beside, textcoords="offset points", fontsize=8.5)
         axes.plot([left + 0.045], [height], "o", color=POOLED, markersize=7, markerfacecolor=CARD)
         axes.text(left + 0.11, height, f"{letter}  {point.name}", va="center", fontsize=8.5)
