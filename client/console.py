@@ -1,5 +1,6 @@
 """What the hospital's commands print."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def print_preflight(preflight: Preflight, page: Path) -> None:
 
 
 def print_index(data: SiteData) -> None:
-    """Counts by split, the ledger in one line, and where things lie."""
+    """Counts by split, the ledger in one line, the groups whose names would travel, and where things lie."""
     console = Console(highlight=False)
     counts = data.counts()
     for split in SPLITS:
@@ -55,6 +56,9 @@ def print_index(data: SiteData) -> None:
     console.print(f"{summary[0].upper()}{summary[1:]}")
     covered = data.coverage()
     facts = {"coverage": f"{covered.usable} of {covered.labelled} labelled studies can be used"}
+    if data.site.settings.groups != "none":
+        groups = Counter(group for split in SPLITS for group in data.groups(split))
+        facts["groups"] = ", ".join(f"{name} ({studies})" for name, studies in sorted(groups.items()))
     if not data.site.settings.members:
         facts |= {"ledger": str(data.site.ledger), "pictures": str(data.site.preview)}
     _print_facts(console, facts)

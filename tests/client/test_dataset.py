@@ -23,6 +23,7 @@ from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.splits import DEALT
 from bloodnet_model.study import Study
+from client.console import print_index
 from client.dataset import SPLITS, SiteData, load_site, prepare
 from client.ledger import Coverage, Entry
 from client.preparation import Examined, Task
@@ -289,7 +290,7 @@ def test_only_what_changed_is_prepared_again(tmp_path: Path, small: ModelSetting
 
 
 def test_groups_are_chosen_when_they_are_read(
-    tmp_path: Path, small: ModelSettings, prepared_studies: list[str]
+    tmp_path: Path, small: ModelSettings, prepared_studies: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither another choice in site.yaml nor another group in labels.csv prepares a study again."""
     site = write_site(tmp_path, {1: 1, 2: 0, 3: 0}, test_share=0, validation_share=0)
@@ -297,13 +298,17 @@ def test_groups_are_chosen_when_they_are_read(
         write_series(site / "dicom" / str(study), study=study, patient=f"P{study}", ManufacturerModelName="Axial 64")
     rows = [{"study_instance_uid": uid(k), "any": int(k == 1)} for k in (1, 2, 3)]
     write_labels(site / "labels.csv", [{**rows[0], "group": "night"}, *rows[1:]])
-    assert prepared(site, small).groups("train") == ("", "", "")
+    print_index(data := prepared(site, small))
+    assert data.groups("train") == ("", "", "")
+    assert "\ngroups " not in capsys.readouterr().out
     assert len(prepared_studies) == 3
     keys, settings = [key_of(uid(k)) for k in (1, 2, 3)], (site / "site.yaml").read_text()
     for by, groups in (("scanner", ("axial-64", "axial-64", "unknown")), ("label", ("night", "unknown", "unknown"))):
         (site / "site.yaml").write_text(f"{settings}groups: {by}\n")
         data = prepared(site, small)
         assert dict(zip(data.keys("train"), data.groups("train"), strict=True)) == dict(zip(keys, groups, strict=True))
+    print_index(data)
+    assert "\ngroups     night (1), unknown (2)\n" in capsys.readouterr().out, "the site sees what would travel"
     write_labels(site / "labels.csv", [{**row, "group": "day"} for row in rows])
     assert prepared(site, small).groups("train") == ("day", "day", "day")
     assert prepared(site, small).groups("test") == ()
