@@ -102,6 +102,16 @@ def test_fit_finds_what_the_scores_were_made_with_and_mends_them() -> None:
     assert brier_score(test, told) < brier_score(test)
 
 
+def test_fit_where_whole_steps_of_newton_run_away() -> None:
+    positives, negatives = np.zeros((2, 1024), np.int64)
+    positives[[712, 827, 1011]] = 10, 10_000, 1000
+    negatives[[506, 827]] = 10, 10
+    histogram = ScoreHistogram(positives, negatives)
+    off = positives - (positives + negatives) * recalibrated(histogram, *fit(histogram))
+    assert off.sum() == pytest.approx(0, abs=1e-6)  # the two equations that hold at the maximum
+    assert (off * logit(bin_midpoints())).sum() == pytest.approx(0, abs=1e-6)
+
+
 @given(st.lists(st.tuples(st.integers(0, 1023), st.integers(0, 1)), max_size=8))
 def test_fit_ends_for_any_few_patients(few: list[tuple[int, int]]) -> None:
     """Next to separated, out at the ends, turned round: a maximum, or a reason why there is none."""
