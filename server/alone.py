@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bloodnet_model.metrics import summary
 from server.comparisons import Patients, ScoredModel, compare
+from server.console import ELSEWHERE
 from server.rounds import Federation, ask, evaluate, round_plan
 from strategies import records
 from strategies.update_gate import refusal_reason
@@ -48,7 +49,7 @@ def compared_with_alone(
         own = ScoredModel(f"{site} alone", weights, evaluate(federation, weights, plan, "test"))
         rows[own.name] = _row(own)
         everyone = frozenset(federated.evaluation.sites)
-        for patients in (Patients(site, everyone & {site}), Patients(f"others than {site}", everyone - {site})):
+        for patients in (Patients(site, everyone & {site}), Patients(ELSEWHERE + site, everyone - {site})):
             if patients.sites:
                 comparisons.append(compare(federation, plan, "test", federated, own, patients))
     return {"cross_site": {"rows": rows}, "comparisons": comparisons}

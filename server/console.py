@@ -1,5 +1,6 @@
 """What a person at the coordinator's terminal sees. All of it goes to stderr, so that stdout stays for results."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from rich.console import Console
@@ -9,6 +10,8 @@ from rich.table import Table
 from bloodnet_model.labels import CLASSES
 
 ANY = CLASSES[0]
+ELSEWHERE: Final = "others than "
+"""Begins the words for the patients of all sites but one."""
 _SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
 """Of a round: what lies before a step, and the step's own part."""
 
@@ -91,7 +94,19 @@ def auc_text(record: dict[str, Any]) -> str:
     return f"{record['auc']:.3f} ({record['auc_low']:.3f} to {record['auc_high']:.3f})"
 
 
-def _reason(record: dict[str, Any]) -> str:
+def paired_sentence(entry: Mapping[str, Any]) -> str:
+    """One line for a PairedRecord: `federated minus central: -0.011 (-0.064 to +0.042)`, or why it is undefined."""
+    elsewhere = entry["patients"].startswith(ELSEWHERE)
+    whose = "" if entry["patients"] == "all" else " elsewhere" if elsewhere else " at home"
+    what = f"{entry['first']} minus {entry['second']}{whose}"
+    if entry["delta"] is None:
+        return f"{what}: undefined: {_reason(entry)}"
+    if entry["low"] is None:
+        return f"{what}: {entry['delta']:+.3f} (no interval: {_reason(entry)})"
+    return f"{what}: {entry['delta']:+.3f} ({entry['low']:+.3f} to {entry['high']:+.3f})"
+
+
+def _reason(record: Mapping[str, Any]) -> str:
     """`no positive study among 12`, without what the sentence around it says already."""
     return str(record["undefined"]).rpartition(": ")[2].rstrip(".")
 

@@ -215,18 +215,16 @@ def _print_result(metrics: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
 
     from bloodnet_model.labels import CLASSES
-    from server.console import auc_text, result_table
+    from server.console import auc_text, paired_sentence, result_table
     from server.run_folder import REPORT
 
     console = Console()
     console.print(result_table(metrics["test"]))
     for name, baseline in metrics["baselines"].items():
-        mine, theirs = metrics["test"]["pooled"][CLASSES[0]], baseline["test"]["pooled"][CLASSES[0]]
-        console.print(
-            f"{name} training, same patients, {baseline['steps']} steps: AUC {auc_text(theirs)}", highlight=False
-        )
-        if mine["auc"] is not None and theirs["auc"] is not None:
-            console.print(f"federated minus {name}: {mine['auc'] - theirs['auc']:+.3f}", highlight=False)
+        auc = auc_text(baseline["test"]["pooled"][CLASSES[0]])
+        console.print(f"{name} training, same patients, {baseline['steps']} steps: AUC {auc}", highlight=False)
+    for entry in metrics["comparisons"]:
+        console.print(paired_sentence(entry), highlight=False)
     for name, evaluation in metrics["held_out"].items():
         record = evaluation["pooled"][CLASSES[0]]
         console.print(f"{name}, {_with_blood(record)}: AUC {auc_text(record)}", highlight=False)

@@ -12,6 +12,7 @@ from bloodnet_model.paired import difference, placement_sums
 from bloodnet_model.run_metrics import CrossSite, PairedRecord
 from server.alone import compared_with_alone, train_alone
 from server.comparisons import Patients, ScoredModel, compare
+from server.console import paired_sentence
 from server.rounds import Federation, evaluate, round_plan
 from strategies import records
 from strategies.evaluation_records import (
@@ -162,3 +163,19 @@ def test_every_site_is_trained_alone_and_tested_everywhere() -> None:
         ("federated", "b alone", "others than b"),
     ]
     assert all(PairedRecord.model_validate(entry).studies for entry in found["comparisons"])
+
+
+def test_the_console_says_a_difference_in_one_line() -> None:
+    entry = compared(dict(hospitals())).model_dump()
+    assert (
+        paired_sentence(entry)
+        == f"good minus poor: {entry['delta']:+.3f} ({entry['low']:+.3f} to {entry['high']:+.3f})"
+    )
+    assert paired_sentence({**entry, "patients": "b"}).startswith("good minus poor at home: +")
+    assert paired_sentence({**entry, "patients": "others than b"}).startswith("good minus poor elsewhere: +")
+    nothing = {
+        **entry,
+        "delta": None,
+        "undefined": "the difference is undefined: it needs two positive studies, not 1.",
+    }
+    assert paired_sentence(nothing) == "good minus poor: undefined: it needs two positive studies, not 1"
