@@ -167,15 +167,9 @@ def test_every_site_is_trained_alone_and_tested_everywhere() -> None:
 
 def test_the_console_says_a_difference_in_one_line() -> None:
     entry = compared(dict(hospitals())).model_dump()
-    assert (
-        paired_sentence(entry)
-        == f"good minus poor: {entry['delta']:+.3f} ({entry['low']:+.3f} to {entry['high']:+.3f})"
-    )
+    delta, low, high = (f"{entry[name]:+.3f}" for name in ("delta", "low", "high"))
+    assert paired_sentence(entry) == f"good minus poor: {delta} ({low} to {high})"
     assert paired_sentence({**entry, "patients": "b"}).startswith("good minus poor at home: +")
     assert paired_sentence({**entry, "patients": "others than b"}).startswith("good minus poor elsewhere: +")
-    nothing = {
-        **entry,
-        "delta": None,
-        "undefined": "the difference is undefined: it needs two positive studies, not 1.",
-    }
-    assert paired_sentence(nothing) == "good minus poor: undefined: it needs two positive studies, not 1"
+    nothing = {**entry, "delta": None, "undefined": "the difference is undefined: no positive study."}
+    assert paired_sentence(nothing) == "good minus poor: undefined: no positive study"
