@@ -17,7 +17,7 @@ from bloodnet_model.splits import Split
 from bloodnet_model.study_sums import study_sums
 from bloodnet_model.suppression import shown_groups
 from client.dataset import SiteData
-from strategies.evaluation_records import ComparisonRequest, SiteEvaluation
+from strategies.evaluation_records import MOST_GROUPS, ComparisonRequest, SiteEvaluation
 from strategies.records import RoundPlan
 
 
@@ -91,12 +91,14 @@ def _scored(data: SiteData, network: BloodNet, model: ModelSettings, split: Spli
 
 
 def _groups(of_study: Sequence[str], scored: Scored, minimum: int, few: int) -> dict[str, ScoreHistogram]:
-    """Scores of any hemorrhage by group, without groups so small, or so easily subtracted, that they show a patient."""
-    names, known = np.array(of_study), scored.labels[:, 0] >= 0
-    counts = {str(name): int((known & (names == name)).sum()) for name in np.unique(names) if name}
+    """Scores of any hemorrhage by group, without groups so small, or so easily subtracted, that they show a patient.
+
+    Of more groups than an answer may hold, those of most studies.
+    """
+    names, labels = np.array(of_study), scored.labels[:, 0]
+    counts = {str(name): int(((labels >= 0) & (names == name)).sum()) for name in np.unique(names) if name}
+    shown = sorted(shown_groups(counts, minimum), key=lambda name: (-counts[name], name))[:MOST_GROUPS]
+    here = {name: names == name for name in sorted(shown)}
     return {
-        name: released(
-            ScoreHistogram.from_scores(scored.scores[names == name, 0], scored.labels[names == name, 0]), few
-        )
-        for name in sorted(shown_groups(counts, minimum))
+        name: released(ScoreHistogram.from_scores(scored.scores[of, 0], labels[of]), few) for name, of in here.items()
     }

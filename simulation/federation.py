@@ -113,7 +113,7 @@ def central_site(sites: Sequence[Path], folder: Path) -> Path:
     """A site folder whose members are `sites`, so that its patients and splits are the same; returns `folder`."""
     members = [str(site.resolve()) for site in sites]
     make_folder(folder)
-    site = {"name": "central", "members": members, "minimum_cohort": 1, "minimum_class": 1}
+    site = {"name": "central", "members": members, "minimum_cohort": 1, "minimum_class": 1, "groups": "scanner"}
     write_whole(folder / "site.yaml", yaml.safe_dump(site))
     return folder
 

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from bloodnet_model.labels import CLASSES
+from bloodnet_model.study import GROUP_NAME
 from strategies.evaluation_records import SiteEvaluation
-
-GROUP_NAME: Final = "[a-z0-9-]{1,32}"
-"""Pattern of a group's name, which travels."""
 
 EVALUATION_REFUSALS: Final[Mapping[str, str]] = {
     "bad-counts": "a count is negative or no whole number, or sums that no studies can have",

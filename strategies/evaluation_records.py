@@ -42,7 +42,7 @@ _COUNTS: Final = {
     "coarse_positives": "coarse-positives",
     "coarse_negatives": "coarse-negatives",
 }
-_MOST_GROUPS: Final = 64
+MOST_GROUPS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def unpack_evaluation(content: RecordDict) -> SiteEvaluation:
     metrics, answers = content.metric_records[METRICS], content.config_records[_ANSWERS]
     suffix = f".{_COUNTS['positives']}"
     groups = [key[len(_GROUP) : -len(suffix)] for key in metrics if key.startswith(_GROUP) and key.endswith(suffix)]
-    if len(groups) > _MOST_GROUPS:
+    if len(groups) > MOST_GROUPS:
         raise UnusableAnswer("too-many-groups")
     return SiteEvaluation(
         round=int(cast(int, answers[_ROUND])),

@@ -30,7 +30,13 @@ def make_strategy(name: str, proximal_mu: float) -> Strategy:
             f"strategy: {name!r} is unknown; choose one of {', '.join(STRATEGIES)}, "
             "or name a Flower strategy as module:Class (flwr.serverapp.strategy:FedMedian)."
         )
-    strategy = kind()
+    try:
+        strategy = kind()
+    except TypeError:
+        raise SettingsError(
+            f"strategy: {name} cannot be made without settings of its own; write a class that gives them, in a module "
+            "of yours, and name that."
+        ) from None
     for minimum in ("min_train_nodes", "min_evaluate_nodes", "min_available_nodes"):
         if hasattr(strategy, minimum):  # the round loop counts its sites itself; Flower's would wait for ever
             setattr(strategy, minimum, 1)

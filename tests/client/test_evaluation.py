@@ -135,11 +135,13 @@ def test_a_sites_own_rules_decide(hospital: Path, tmp_path: Path, model: ModelSe
     assert found.segmentation == SegmentationSums()
 
 
+@pytest.mark.parametrize(("groups", "minimum", "shown"), [("none", 1, 0), ("scanner", 1, 1), ("scanner", STUDIES, 0)])
 def test_groups_are_counted_where_the_site_says_so(
-    hospital: Path, tmp_path: Path, model: ModelSettings, network: BloodNet
+    hospital: Path, tmp_path: Path, model: ModelSettings, network: BloodNet, groups: str, minimum: int, shown: int
 ) -> None:
-    (hospital / "site.yaml").write_text((hospital / "site.yaml").read_text().replace("groups: scanner", "groups: none"))
-    assert not evaluated(site(hospital, tmp_path, model), network, model).groups
+    found = evaluated(site(hospital, tmp_path, model, groups=groups, minimum_cohort=minimum), network, model)
+    assert len(found.groups) == shown
+    assert all(histogram == found.histograms["any"] for histogram in found.groups.values())
 
 
 def ask_to_compare(folder: Path, model: ModelSettings, split: str = "train") -> RecordDict:

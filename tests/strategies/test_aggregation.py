@@ -114,3 +114,8 @@ def test_the_gate_names_its_reason(changed: dict[str, Any], reason: str | None) 
     good = {"weights": np.ones(2, np.float32), "studies": 5, "steps": 1, "losses": (1.0, 0.0, 0.0, 0.0), "seconds": 1.0}
     assert refusal_reason(Update(**{**good, **changed}), parameters=2, declared_studies=5) == reason
     assert reason is None or reason in REFUSALS
+
+
+def test_a_strategy_that_cannot_be_made_without_settings_is_said_so() -> None:
+    with pytest.raises(SettingsError, match="cannot be made without settings of its own"):
+        make_strategy("flwr.serverapp.strategy:QFedAvg", 0.0)
