@@ -22,7 +22,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "truncated": "The pixel data is shorter than the header announces.",
     "wrong-shape": "The pixels decode to another size than the header announces.",
     "no-files": "The labels file names this study, and none of its CT files is here.",
-    "bad-label": "The row cannot be read: another value than 0, 1 or nothing, no such split or group, or a missing cell.",
+    "bad-label": "The row cannot be read: not 0, 1 or nothing; no such split or group; or a missing cell.",
     "label-conflict": "Rows of the labels file contradict each other, or a row itself, on this study.",
 }
 """Quarantined: something is broken, and somebody can mend it."""
