@@ -24,6 +24,7 @@ from bloodnet_model.score_bins import BINS, BLOCKS, bin_index, middle_bins
 
 Scale = Literal["logit", "plain"]
 
+_MOST: Final = 10**8  # studies of a class; the pairs of many more would pass 64 bits, and the AUC silently be wrong
 _FIELDS: Final = ("positives", "negatives", "coarse_positives", "coarse_negatives")
 _NONE_COARSE: Final = np.zeros(BLOCKS, np.int64)
 _NONE_COARSE.setflags(write=False)
@@ -220,6 +221,8 @@ def _counts(values: ArrayLike, name: str) -> NDArray[np.int64]:
             f"score histogram: {name} must be counts of studies, integers of 0 or more on at least 2 bins, but are "
             f"{given.dtype} of shape {given.shape}; send them as counted."
         )
+    if counts.max() > _MOST or counts.sum() > _MOST:
+        raise DataError(f"score histogram: {name} are more than {_MOST:,} studies; send them as counted.")
     counts.setflags(write=False)
     return counts
 

@@ -168,6 +168,11 @@ def test_coarse_counts_that_cannot_be() -> None:
         ScoreHistogram.empty(24).coarsened()
 
 
+def test_auc_of_as_many_studies_as_can_be_is_exact() -> None:
+    merged = ScoreHistogram(np.array([0, 10**8]), np.array([10**8, 0]))
+    assert (merged + merged + merged).auc() == 1
+
+
 def test_error_bound_is_tight_where_one_bin_hides_a_perfect_order() -> None:
     merged = ScoreHistogram.from_scores([0.9, 0.9001], [0, 1])
     assert merged.auc() == 0.5
@@ -276,9 +281,18 @@ def test_counts_that_are_no_histogram(counts: list[float]) -> None:
         ScoreHistogram(np.array(counts), np.array([1, 2]))
 
 
-def test_counts_too_large_to_be_added_are_refused() -> None:
-    with pytest.raises(DataError, match="negatives must be counts"):
-        ScoreHistogram(np.array([1, 2]), np.array([1, 2**64 - 1], np.uint64))
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (np.array([1, 2**64 - 1], np.uint64), "negatives must be counts"),
+        (np.array([0, 2**62]), "negatives are more than 100,000,000"),
+        (np.full(4, 2**62), "negatives are more than 100,000,000"),  # their sum is 0 in 64 bits
+        (np.array([10**8, 1]), "negatives are more than 100,000,000"),
+    ],
+)
+def test_counts_too_large_to_be_multiplied_are_refused(counts: NDArray[np.int64], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ScoreHistogram(np.zeros(counts.size, np.int64), counts)
 
 
 def test_different_bins_are_refused_with_both_sizes() -> None:
