@@ -99,7 +99,8 @@ def png(drawing: Figure, dots_per_inch: int = 200) -> bytes:
     file = io.BytesIO()
     metadata = {"Software": None}  # matplotlib's own name and version otherwise
     edge_in = _EDGE_PT / 72
-    box = Bbox([[-edge_in, -edge_in], drawing.get_size_inches() + edge_in])
+    width_in, height_in = drawing.get_size_inches()
+    box = Bbox.from_extents(-edge_in, -edge_in, width_in + edge_in, height_in + edge_in)
     drawing.savefig(file, format="png", dpi=dots_per_inch, facecolor="white", bbox_inches=box, metadata=metadata)
     return file.getvalue()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from string import ascii_uppercase
 from typing import Final
 
 import numpy as np
@@ -34,7 +35,7 @@ def _plots(metrics: RunMetrics, shown: Shown | None) -> Iterator[Plot]:
         yield from _curves(metrics, metrics.test)
     if shown is not None:
         yield _forest(metrics, shown)
-        if shown.evaluation.groups:
+        if any(record.auc is not None for record in shown.evaluation.groups.values()):
             yield _groups(shown)
         yield from _use(shown.evaluation)
     if metrics.rounds:
@@ -87,8 +88,8 @@ def _curves(metrics: RunMetrics, test: Evaluation) -> Iterator[Plot]:
     rocs = [Curve(name, *histogram.roc()) for name, histogram in histograms.items()]
     sensitivity = {percent: _sensitivity_at(rocs[0], percent / 100) for percent in (90, 95)}
     points = [
-        Point(_ring(one), 1 - specificity, sensitivity_)
-        for one in test.operating
+        Point(letter, _ring(one), 1 - specificity, sensitivity_)
+        for letter, one in zip(ascii_uppercase, test.operating, strict=False)
         if (specificity := one.pooled.specificity.value) is not None
         and (sensitivity_ := one.pooled.sensitivity.value) is not None
     ]
@@ -103,8 +104,8 @@ def _curves(metrics: RunMetrics, test: Evaluation) -> Iterator[Plot]:
     curves = [Curve(name, *precision_recall_curve(histogram)) for name, histogram in histograms.items()]
     prevalence = own.positive_count / own.studies
     points = [
-        Point(_ring(one), found, right)
-        for one in test.operating
+        Point(letter, _ring(one), found, right)
+        for letter, one in zip(ascii_uppercase, test.operating, strict=False)
         if (found := one.pooled.sensitivity.value) is not None and (right := one.pooled.ppv.value) is not None
     ]
     yield Plot(

@@ -83,9 +83,8 @@ def within(record: WithinHospital) -> str:
 
 
 def groups(records: Mapping[str, AucRecord]) -> str:
+    """Of `records`, one at least has an AUC."""
     known = {name: record.auc for name, record in records.items() if record.auc is not None}
-    if not known:
-        return "No group has an AUC of its own."
     worst, best = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
     if figure(known[worst]) == figure(known[best]):
         return f"All about {figure(known[best])}."

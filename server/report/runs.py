@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bloodnet_model.run_metrics import AucRecord, OperatingRecord, RunMetrics, load_metrics
-from server.report.answer import ALL, Shown, shown_of
+from server.report.answer import Shown, shown_of
 from server.wording import counted
 
 

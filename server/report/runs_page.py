@@ -35,7 +35,7 @@ _BODY: Final = """
 </header>
 <section id="runs">
 <h2>The runs</h2>
-<div class="scroll" tabindex="0"><table>
+<div class="scroll" tabindex="0"><table class="many">
 <caption><span>Any hemorrhage, all patients pooled. Rates are those at the threshold that each run chose on its own
 validation patients.</span></caption>
 <thead><tr><th scope="col">run</th><th scope="col" class="text">strategy</th><th scope="col">rounds</th>

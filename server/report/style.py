@@ -58,7 +58,9 @@ tr.ruled > * { border-top: 2px solid var(--line); }
   thead { display: table-header-group; }
   table { font-size: 8.5pt; }
   th, td { padding: 3pt 4pt; }
-  .matrix { font-size: 7pt; }
+  .matrix, .many { font-size: 7pt; }
+  .many th, .many td { padding: 2pt; }
+  .many thead th { font-size: 7pt; }
   .matrix td, .matrix th { padding: 2pt 1pt; }
   th.ci, td.ci { white-space: normal; }
   .tall { max-height: none; overflow: visible; }

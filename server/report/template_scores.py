@@ -128,6 +128,20 @@ HOSPITALS: Final = """
 <div class="pair">
 {{ drawn("hospitals") }}
 {{ drawn("groups") }}
+{% if shown and shown.evaluation.groups %}
+<div class="table"><h3>Groups</h3>
+<div class="scroll" tabindex="0"><table>
+<caption><span>Any hemorrhage, {{ shown.split }} patients, as the hospitals declare them. Groups from which a small one
+could be worked out are not shown.</span></caption>
+<thead><tr><th scope="col">group</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">studies</th>
+<th scope="col">positive</th></tr></thead>
+<tbody>
+{% for name, record in shown.evaluation.groups.items() %}
+<tr><th scope="row">{{ name }}</th>{{ auc(record) }}<td>{{ record.studies | thousands }}</td>
+<td>{{ record.positives | thousands }}</td></tr>
+{% endfor %}
+</tbody></table></div></div>
+{% endif %}
 <div class="table"><h3>Hospitals</h3>
 <div class="scroll" tabindex="0"><table>
 <caption><span>Any hemorrhage, {{ shown.split if shown else "validation" }} patients; how many studies each hospital
@@ -170,7 +184,7 @@ trained on.</span></caption>
 <p>{{ cross_site_reading }}</p>
 <div class="scroll" tabindex="0"><table class="matrix">
 <caption><span>AUC of any hemorrhage. A row is a model, a column the hospital whose test patients it scored; darker is
-higher, and a frame with bold figures marks a hospital's own model at home.
+higher, and a frame with bold figures marks a hospital's own model at home; a dash: undefined for these patients.
 {% if patients | length > 6 %}Columns: {% for name in patients %}{{ ", " if not loop.first }}{{ loop.index }}
 {{ name }}{% endfor %}.{% endif %}</span></caption>
 <thead><tr><th scope="col">model</th>

@@ -26,8 +26,9 @@ class Curve:
 
 @dataclass(frozen=True)
 class Point:
-    """A threshold on the first curve, and what it is called."""
+    """A threshold on the first curve: the letter beside its ring, and what that stands for."""
 
+    letter: str
     name: str
     x: float
     y: float
@@ -82,8 +83,8 @@ def _draw(axes: Axes, curves: Sequence[Curve], points: Sequence[Point], top: flo
         axes.plot([left, left + 0.09], [height, height], color=colour, linewidth=width, linestyle=line)
         axes.text(left + 0.11, height, short(curve.name, 26), color=colour, fontweight=weight, va="center")
     for place, point in enumerate(points):
-        letter, height = "ABCDEF"[place % 6], top - 0.07 * (len(curves) + place)
+        height = top - 0.07 * (len(curves) + place)
         axes.plot([point.x], [point.y], "o", color=POOLED, markersize=7, markerfacecolor=CARD, clip_on=False)
-        axes.annotate(letter, (point.x, point.y), xytext=beside, textcoords="offset points", fontsize=8.5)
+        axes.annotate(point.letter, (point.x, point.y), xytext=beside, textcoords="offset points", fontsize=8.5)
         axes.plot([left + 0.045], [height], "o", color=POOLED, markersize=7, markerfacecolor=CARD)
-        axes.text(left + 0.11, height, f"{letter}  {point.name}", va="center", fontsize=8.5)
+        axes.text(left + 0.11, height, f"{point.letter}  {point.name}", va="center", fontsize=8.5)
