@@ -9,7 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cache, decoding, gpu, headers, index_memory, memory, overhead, startup, training
+from benchmarks import (
+    cache,
+    decoding,
+    evaluation,
+    gpu,
+    headers,
+    index_memory,
+    memory,
+    overhead,
+    report,
+    startup,
+    training,
+    triage,
+)
 
 
 def main() -> None:
@@ -21,6 +34,12 @@ def main() -> None:
     results["training"] = training.measure()
     print("\ntraining on a GPU (aim: 85 % of the time in the model's kernels, at half the rate of its convolutions)")
     results["gpu"] = gpu.measure()
+    print("\ntriage (aim: 36 files to a score in 0.6 s, exports in 0.35 s)")
+    results["triage"] = triage.measure()
+    print("\nevaluation (aim: AUC and DeLong 10 times as fast as scikit-learn's AUC; 1,000 sites merged within 10 ms)")
+    results["evaluation"] = evaluation.measure()
+    print("\nreport (aim: 50 rounds of 20 sites written within 2 s)")
+    results["report"] = report.measure()
     print("\npeak memory (aim: flat from 4 to 40 hospitals)")
     results["memory"] = memory.measure()
     print("\nheader scan on one core (aim: at least 2.5 times pydicom's)")

@@ -7,6 +7,8 @@ import pytest
 DOORS = {
     "bloodnet_model.network": {"BloodNet", "SliceOutput", "build_network", "seen_by_classifier"},
     "bloodnet_model.metrics": {"ScoreHistogram", "summary"},
+    "bloodnet_model.paired": {"PlacementSums", "difference", "placement_sums"},
+    "bloodnet_model.run_metrics": {"RunMetrics", "load_metrics"},
     "bloodnet_model.weights": {"flat_weights", "load_network", "save_network", "set_flat_weights"},
     "bloodnet_model.training": {"Schedule", "TrainingResult", "train_round"},
     "bloodnet_model.prediction": {"Prediction", "predict_study"},
@@ -14,7 +16,8 @@ DOORS = {
     "bloodnet_model.settings": {"ModelSettings", "model_settings"},
     "bloodnet_model.study": {"Study"},
     "strategies.registry": {"STRATEGIES", "make_strategy"},
-    "strategies.records": {"RoundPlan", "SiteEvaluation", "SiteInfo", "Update"},
+    "strategies.evaluation_records": {"SiteEvaluation"},
+    "strategies.records": {"RoundPlan", "SiteInfo", "Update"},
     "client.app": {"app"},
     "client.dataset": {"SPLITS", "OnProgress", "Site", "SiteData", "SiteSettings", "Split", "load_site", "prepare"},
     "client.dicom": {"SliceHeader", "decode_hu", "read_headers", "read_slice_hu"},
