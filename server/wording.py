@@ -81,7 +81,13 @@ def per_hundred(share: float) -> str:
 
 def why_undefined(record: AucRecord) -> str:
     """The reason alone: `no positive study among 12`."""
-    return (record.undefined or "").partition(": ")[2].rstrip(".")
+    return reason_of(record.undefined)
+
+
+def reason_of(undefined: str | None) -> str:
+    """Of `the AUC is undefined: no positive study among 12.` the reason alone."""
+    what, _, why = (undefined or "undefined").partition(": ")
+    return (why or what).rstrip(".")
 
 
 def in_words(code: str) -> str:

@@ -18,7 +18,7 @@ from server.report.figures.partition import partition_plot
 from server.report.figures.training import effort_plot, learning_plot
 from server.report.figures.use import flagged_plot, reliability_plot, volume_plot
 from server.report.plot import Plot
-from server.wording import figure, in_words, interval, signed, signed_span, why_undefined
+from server.wording import figure, in_words, interval, reason_of, signed, signed_span, why_undefined
 
 OWN: Final = "Federated"
 """The run's own curve."""
@@ -168,7 +168,7 @@ def _auc_row(name: str, record: AucRecord | None, reason: str) -> Row:
 def _within_row(within: WithinHospital) -> Row:
     below = f"another quantity; {within.hospitals} hosp."
     if within.auc is None:
-        return Row("Typical hospital", (within.undefined or "undefined").rstrip("."), below=below, ruled=True)
+        return Row("Typical hospital", reason_of(within.undefined), below=below, ruled=True)
     span = "no interval"
     if within.auc_low is not None and within.auc_high is not None:
         span = f"{figure(within.auc_low)}–{figure(within.auc_high)}"

@@ -20,7 +20,7 @@ from bloodnet_model.run_metrics import (
 )
 from server.report.answer import FEDERATED, Shown, hospital_of, is_home, record_of, verdict
 from server.report.figures.curves import Curve
-from server.wording import counted, figure, per_hundred, signed
+from server.wording import counted, figure, per_hundred, reason_of, signed
 
 
 def roc(curve: Curve, sensitivity: Mapping[int, float], others: Sequence[Curve]) -> str:
@@ -70,7 +70,7 @@ def hospitals(shown: Shown) -> str:
 def within(record: WithinHospital) -> str:
     """The within-hospital estimand, named as the other quantity it is."""
     if record.auc is None:
-        return f"The AUC within a typical hospital is undefined: {record.undefined or 'too few hospitals have one'}"
+        return f"The AUC within a typical hospital is undefined: {reason_of(record.undefined)}."
     span = ""
     if record.auc_low is not None and record.auc_high is not None:
         span = f" (95 % CI {figure(record.auc_low)}–{figure(record.auc_high)})"

@@ -61,7 +61,7 @@ class SiteRow:
 
 
 def site_row(metrics: RunMetrics, shown: Shown | None, name: str) -> SiteRow:
-    record, reason = record_of(shown.evaluation.sites.get(name) if shown else None)
+    record, reason = record_of(shown.evaluation.sites.get(name)) if shown else (None, "not evaluated yet")
     entries = [entry.sites[name] for entry in metrics.rounds if name in entry.sites]
     took_part = sum(one.status == "ok" for one in entries)
     lost = Counter(in_words(one.reason or one.status) for one in entries if one.status != "ok")
@@ -105,20 +105,24 @@ def cross_site_rows(matrix: CrossSite) -> tuple[list[str], list[tuple[str, list[
     return columns, [(model, [cell(model, patients) for patients in columns]) for model in matrix.rows]
 
 
-def missing(metrics: RunMetrics, shown: Shown | None) -> list[str]:
-    """What this report cannot say yet, or never will, and why."""
+def missing(metrics: RunMetrics, shown: Shown | None) -> str:
+    """A sentence on what this report cannot say yet, or never will, and why; empty where nothing is missing."""
     evaluation = shown.evaluation if shown else None
-    absent = {
-        "paired comparisons (no other model was scored on the same patients)": not metrics.comparisons,
-        "a threshold with its rates (none was chosen on validation patients)": not (
-            evaluation and evaluation.operating
+    there = {
+        "paired comparisons": (metrics.comparisons, "no other model was scored on the same patients"),
+        "a threshold with its rates": (evaluation and evaluation.operating, "none was chosen on validation patients"),
+        "calibration": (evaluation and evaluation.calibration, "nothing was fitted on validation patients"),
+        "segmentation in millilitres": (evaluation and evaluation.segmentation, "no sums were given"),
+        "groups such as scanners": (
+            evaluation and evaluation.groups,
+            "none were declared, or each is too small to be shown",
         ),
-        "calibration (nothing was fitted on validation patients)": not (evaluation and evaluation.calibration),
-        "segmentation in millilitres (no sums were given)": not (evaluation and evaluation.segmentation),
-        "groups such as scanners (none were declared, or each is too small to be shown)": not (
-            evaluation and evaluation.groups
-        ),
-        "the AUC within a typical hospital": not (evaluation and evaluation.within_hospital),
-        "the cross-site matrix (no hospital's own model was trained)": metrics.cross_site is None,
+        "the AUC within a typical hospital": (evaluation and evaluation.within_hospital, "it was not computed"),
+        "the cross-site matrix": (metrics.cross_site, "no hospital's own model was trained"),
     }
-    return [what for what, is_absent in absent.items() if is_absent]
+    absent = {what: why for what, (is_there, why) in there.items() if not is_there}
+    if not absent:
+        return ""
+    if metrics.test is None:
+        return f"Not in this report yet: {', '.join(absent)}. They can come with the test, after the last round."
+    return f"Not in this report: {'; '.join(f'{what} ({why})' for what, why in absent.items())}."

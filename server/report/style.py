@@ -24,6 +24,8 @@ figure svg { margin: 4px 0 2px; }
 figcaption { font-size: .9375rem; max-width: 66ch; }
 .reading { color: var(--ink); margin: 0 0 3px; }
 figcaption .note { margin: 0; }
+.pair table { font-size: .875rem; }
+.pair th, .pair td { padding-left: 6px; padding-right: 6px; }
 .table { margin-top: 22px; min-width: 0; }
 .table h3 { margin-bottom: 4px; }
 .group th { padding-top: 3px; padding-bottom: 3px; }
@@ -56,7 +58,7 @@ tr.ruled > * { border-top: 2px solid var(--line); }
   .pair > .table { break-inside: auto; }
   figure svg { max-height: 160mm; }
   thead { display: table-header-group; }
-  table { font-size: 8.5pt; }
+  table, .pair table { font-size: 8.5pt; }
   th, td { padding: 3pt 4pt; }
   .matrix, .many { font-size: 7pt; }
   .many th, .many td { padding: 2pt; }

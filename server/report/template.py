@@ -88,7 +88,7 @@ not exist for the data is called undefined, with the reason; it is never replace
 of two AUCs without a paired interval is not a test.</p>
 {% endif %}
 {% if missing %}
-<p>Not in this report{{ " yet" if not metrics.test }}: {{ missing | join("; ") }}.</p>
+<p>{{ missing }}</p>
 {% endif %}
 <div class="table"><h3>Run, seed and versions</h3>
 <table class="words">

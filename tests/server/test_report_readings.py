@@ -138,9 +138,14 @@ def test_within_hospital_is_named_as_another_quantity() -> None:
     found = WithinHospital(auc=0.9, auc_low=0.85, auc_high=0.93, tau=0.3, hospitals=4)
     assert "another quantity than the pooled AUC" in readings.within(found)
     nothing = WithinHospital(
-        auc=None, auc_low=None, auc_high=None, tau=None, hospitals=1, undefined="one hospital alone."
+        auc=None,
+        auc_low=None,
+        auc_high=None,
+        tau=None,
+        hospitals=1,
+        undefined="the AUC of a typical hospital is undefined: 1 of 2 hospitals have one.",
     )
-    assert readings.within(nothing) == "The AUC within a typical hospital is undefined: one hospital alone."
+    assert readings.within(nothing) == "The AUC within a typical hospital is undefined: 1 of 2 hospitals have one."
 
 
 def test_groups_whose_intervals_part_are_pointed_out() -> None:

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from bloodnet_model.drawing import INK, LINE, MUTED, POOLED, SITE, WIDTH_IN, short, title
@@ -75,10 +77,10 @@ def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
     axes.set_ylim(len(sites) - 0.4, -0.9)
     axes.hlines(np.arange(len(sites)), *axes.get_xlim(), color=LINE, linewidth=0.7)
     y, x = np.nonzero(np.isfinite(seconds))
-    width_pt = 72 * WIDTH_IN * 0.585 / (np.ptp(axes.get_xlim()) or 1)  # of one round; a bar each would take seconds
-    axes.vlines(numbers[x], y - 0.8 * seconds[y, x] / most, y, color=SITE, linewidth=0.72 * width_pt)
+    width_pt = 72 * WIDTH_IN * 0.585 / float(np.ptp(axes.get_xlim()))  # of one round
+    axes.add_patch(_bars(numbers[x], y, 0.8 * seconds[y, x] / most, 0.72 * width_pt))
     y, x = np.nonzero(lost)
-    axes.plot(numbers[x], y - 0.2, "x", color=POOLED, markersize=4.5, markeredgewidth=1.4)
+    axes.plot(numbers[x], y - 0.2, "x", color=POOLED, markersize=min(4.5, 0.75 * width_pt), markeredgewidth=1.2)
     beside = axes.get_yaxis_transform()
     for place, name in enumerate(sites):
         axes.text(-0.47, place - 0.1, short(name, 19), transform=beside, va="center", fontsize=8.5)
@@ -92,6 +94,13 @@ def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("round")
     return drawing
+
+
+def _bars(x: np.ndarray, bottom: np.ndarray, height: np.ndarray, width_pt: float) -> PathPatch:
+    """Upright bars as one path: a thousand patches would take a second, and their text a sixth of the page."""
+    ends = np.stack([np.stack([x, bottom], 1), np.stack([x, bottom - height], 1)], 1)  # (bars, 2 ends, 2)
+    path = Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(x)))
+    return PathPatch(path, fill=False, edgecolor=SITE, linewidth=width_pt, capstyle="butt")
 
 
 def runs_plot(runs: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
