@@ -15,7 +15,7 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.weights import flat_weights, load_network
 from server import run_folder
 from server.console import RoundsBar, round_sentence
-from server.final_test import final_test
+from server.final_evaluation import final_evaluation
 from server.record import RunRecord
 from server.rounds import Federation, round_plan, run_rounds
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
@@ -58,7 +58,7 @@ def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
             bar.done(result.number, round_sentence(line, settings.rounds))
         own = {FIRST: first, PREVIOUS: previous}
         others |= {name: own[name] for name in settings.evaluation.compare_with if name in own}
-        for found in final_test(federation, first, result, others):
+        for found in final_evaluation(federation, first, result, others):
             record.add(found)
         tracker.finished(record.metrics, out)
 

@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from server.app import OUT
+from server.settings import RunSettings
 from simulation.phantom import PhantomSettings, write_federation
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,12 +62,21 @@ def test_the_bundle_holds_the_four_rooms_and_nothing_else(tmp_path: Path) -> Non
     names = zipfile.ZipFile(bundle).namelist()
     assert {name.split("/")[0] for name in names if "/" in name and not name.startswith(".")} == ROOMS
     assert {name for name in names if "/" not in name} == {"pyproject.toml", "LICENSE"}
+    files = {str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert files <= set(names)  # Flower leaves out what it takes for tests, such as server/final_test.py
+
+
+def test_every_setting_may_be_given_to_flwr_run() -> None:
+    """Flower refuses keys that its configuration does not name."""
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    assert set(known) == {key.replace("_", "-") for key in RunSettings.model_fields} - {"data"} | {OUT}
 
 
 @pytest.mark.slow
 def test_two_rounds_in_flowers_own_simulation(flower: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    config = f'out="{out}" rounds=2 local-epochs=1'
+    compared = "{alone: true, compare_with: [first]}"
+    config = f'out="{out}" rounds=2 local-epochs=1 evaluation="{compared}"'
     command = ["flwr", "run", str(ROOT), "test", "--stream", "--run-config", config]
     shown = subprocess.run(command, env=flower, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert (out / "metrics.json").exists(), shown.stdout[-4000:] + shown.stderr[-2000:]
@@ -73,6 +85,8 @@ def test_two_rounds_in_flowers_own_simulation(flower: dict[str, str], tmp_path: 
     assert len(metrics["rounds"]) == 2
     assert all(site["status"] == "ok" for line in metrics["rounds"] for site in line["sites"].values())
     assert metrics["test"] is not None
+    assert next(entry["second"] for entry in metrics["comparisons"]) == "first"
+    assert list(metrics["cross_site"]["rows"]) == ["federated", "hospital-1 alone", "hospital-2 alone"]
     assert (out / "model.safetensors").exists()
 
 

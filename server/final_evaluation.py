@@ -16,7 +16,7 @@ from server.rounds import Federation, RoundResult, evaluate, round_plan
 Weights = NDArray[np.float32]
 
 
-def final_test(
+def final_evaluation(
     federation: Federation,
     first: Weights,
     last: RoundResult,
