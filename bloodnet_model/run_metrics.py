@@ -18,6 +18,12 @@ SCHEMA: Final = 2
 SYNTHETIC: Final = "synthetic"
 """What a run calls its data where one drawn head is among them."""
 
+FEDERATED: Final = "federated"
+"""How the run's last weights are called where they are compared."""
+ALL: Final = "all"
+ELSEWHERE: Final = "others than "
+"""In a comparison, patients are `all`, a site's by its name, or those of all others: this and its name."""
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -192,7 +198,7 @@ class Evaluation(_Entry):
 class PairedRecord(_Entry):
     """AUC of one model minus that of another on the same patients, any hemorrhage.
 
-    patients: whose they are: `all`, a site's name, or `others than` a site's name
+    patients: whose they are, see `ALL` and `ELSEWHERE`
     margin:   non-inferiority margin; `not_inferior` where the interval lies above minus it
     """
 

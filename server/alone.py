@@ -1,20 +1,18 @@
 """Every hospital trained alone: what each would have had without the federation, and how far it carries elsewhere."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from flwr.app import Message, MessageType
 from numpy.typing import NDArray
 
 from bloodnet_model.metrics import summary
+from bloodnet_model.run_metrics import ELSEWHERE, FEDERATED
 from server.comparisons import Patients, ScoredModel, compare
-from server.console import ELSEWHERE
 from server.rounds import Federation, ask, evaluate, round_plan
 from strategies import records
 from strategies.update_gate import refusal_reason
-
-FEDERATED: Final = "federated"
 
 
 def train_alone(federation: Federation, start: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

@@ -8,10 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from bloodnet_model.labels import CLASSES
+from bloodnet_model.run_metrics import ALL, ELSEWHERE
 
 ANY = CLASSES[0]
-ELSEWHERE: Final = "others than "
-"""Begins the words for the patients of all sites but one."""
 _SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
 """Of a round: what lies before a step, and the step's own part."""
 
@@ -97,7 +96,7 @@ def auc_text(record: dict[str, Any]) -> str:
 def paired_sentence(entry: Mapping[str, Any]) -> str:
     """One line for a PairedRecord: `federated minus central: -0.011 (-0.064 to +0.042)`, or why it is undefined."""
     elsewhere = entry["patients"].startswith(ELSEWHERE)
-    whose = "" if entry["patients"] == "all" else " elsewhere" if elsewhere else " at home"
+    whose = "" if entry["patients"] == ALL else " elsewhere" if elsewhere else " at home"
     what = f"{entry['first']} minus {entry['second']}{whose}"
     if entry["delta"] is None:
         return f"{what}: undefined: {_reason(entry)}"

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bloodnet_model.run_metrics import ALL, FEDERATED
 from bloodnet_model.splits import HELD_OUT, Split
-from server.alone import FEDERATED, compared_with_alone, train_alone
+from server.alone import compared_with_alone, train_alone
 from server.clinical_use import ClinicalUse
 from server.comparisons import Patients, ScoredModel, compare
 from server.evaluation import PooledEvaluation
@@ -48,7 +49,7 @@ def final_evaluation(
 
 def _with_others(federation: Federation, federated: ScoredModel, others: Mapping[str, Weights]) -> list[dict[str, Any]]:
     """Comparisons on all test patients."""
-    settings, everyone = federation.settings, Patients("all", frozenset(federated.evaluation.sites))
+    settings, everyone = federation.settings, Patients(ALL, frozenset(federated.evaluation.sites))
     plan = round_plan(settings, federation.run, settings.rounds)
     scored = (
         ScoredModel(name, weights, evaluate(federation, weights, plan, "test")) for name, weights in others.items()

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder, write_whole
+from bloodnet_model.run_metrics import ALL, FEDERATED
 from client.site_settings import read_site
-from server.alone import FEDERATED
 from server.app import OUT, earlier_weights, initial_network
 from server.app import app as server_app
 from server.comparisons import paired_entry, paired_figures
@@ -100,7 +100,7 @@ def _compared(settings: RunSettings, models: Mapping[str, Path], sites: Sequence
     """Two models on all test patients: a PairedRecord of `metrics.json`."""
     first, second = models
     margin = settings.evaluation.non_inferiority_margin
-    entry = paired_entry(first, second, "all", margin)
+    entry = paired_entry(first, second, ALL, margin)
     tested = scored_sites(models, sites, {}, "test", settings.model.preprocessing, workers)
     if not tested:
         return entry
