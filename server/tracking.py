@@ -100,7 +100,7 @@ def _started(address: str, artifacts: Path, settings: RunSettings, name: str) ->
         known = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, where)
         run_id = client.create_run(known, run_name=name).info.run_id
     except (MlflowException, OSError) as error:
-        said = " ".join(str(error).split())[:200]
+        said = str(error).partition(".")[0].partition("\n")[0]
         raise SettingsError(f"mlflow: {address} cannot be used ({said}); give sqlite, or a store's address.") from None
     for key, value in {
         "strategy": settings.strategy,
