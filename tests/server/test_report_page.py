@@ -200,7 +200,7 @@ def test_words_can_be_read_in_both_schemes(run: str, scheme: str, pages: dict[st
 CUT_IN_PRINT = """() => [...document.querySelectorAll('.scroll, pre, table')]
     .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible'
         || e.scrollHeight > e.clientHeight + 1 && getComputedStyle(e).overflowY !== 'visible'
-        || e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().height === 0)
+        || e.getBoundingClientRect().right > innerWidth + 1 || !e.checkVisibility())
     .map(e => `${e.tagName} ${e.className} ${e.textContent.slice(0, 60)}`)"""
 TALL_IN_PRINT = (
     "() => Math.max(0, ...[...document.querySelectorAll('figure')].map(f => f.getBoundingClientRect().height))"
