@@ -60,6 +60,7 @@ def direct_delong(scores: Scores, labels: Labels) -> float:
     return float(by_positive.var(ddof=1) / len(positive) + by_negative.var(ddof=1) / len(negative))
 
 
+@settings(max_examples=600)
 @given(FEDERATION, BIN_COUNTS)
 def test_merged_auc_is_that_of_all_binned_scores(federation: list[Patients], bins: int) -> None:
     merged, scores, labels = pooled(federation, bins)
@@ -67,6 +68,7 @@ def test_merged_auc_is_that_of_all_binned_scores(federation: list[Patients], bin
     assert merged.auc() == pytest.approx(roc_auc_score(labels, binned), abs=1e-12)
 
 
+@settings(max_examples=600)
 @given(FEDERATION, BIN_COUNTS)
 def test_merged_delong_is_that_of_all_binned_scores(federation: list[Patients], bins: int) -> None:
     merged, scores, labels = pooled(federation, bins)
@@ -74,6 +76,19 @@ def test_merged_delong_is_that_of_all_binned_scores(federation: list[Patients], 
     assert merged.delong_variance() == pytest.approx(direct_delong(binned, labels), abs=1e-10)
 
 
+@pytest.mark.parametrize(("prevalence", "studies"), [(0.5, 200), (0.1, 400)])
+def test_delongs_error_is_that_of_the_bootstrap(prevalence: float, studies: int) -> None:
+    rng = np.random.default_rng(4)
+    labels = np.arange(studies) < prevalence * studies
+    scores = np.round(1 / (1 + np.exp(-rng.normal(1.5 * labels, 1))), 2)  # two decimals: ties
+    drawn = rng.integers(0, studies, (2000, studies))
+    aucs = [ScoreHistogram.from_scores(scores[rows], labels[rows]).auc() for rows in drawn]
+    whole = ScoreHistogram.from_scores(scores, labels)
+    assert math.sqrt(whole.delong_variance()) == pytest.approx(np.std(aucs), rel=0.06)
+    assert whole.auc_interval() == pytest.approx(np.quantile(aucs, [0.025, 0.975]), abs=0.015)
+
+
+@settings(max_examples=600)
 @given(FEDERATION, BIN_COUNTS)
 def test_error_bound_holds_against_unbinned_scores(federation: list[Patients], bins: int) -> None:
     merged, scores, labels = pooled(federation, bins)
