@@ -64,7 +64,7 @@ def ablate(settings: Ablation, out: Path, workers: int, console: Console) -> dic
 
 def _sentence(training: Training, curve: Curve) -> str:
     last = curve.checks[-1]
-    how = "plateau" if curve.settled else "[yellow]no plateau yet[/]"
+    how = "plateau" if curve.settled else "[yellow]no plateau[/]"
     dice = "" if last.dice is None else f"  Dice {last.dice:.2f}"
     name = f"{training.link:<12} seed {training.seed}"
     return f"{name}  {last.step:>6,} steps, {how}  validation AUC {last.auc:.3f}{dice}"
