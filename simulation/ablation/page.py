@@ -135,11 +135,12 @@ def page_html(found: Mapping[str, Any]) -> str:
 
 def headline(found: Mapping[str, Any]) -> str:
     """The point in one line; synthetic data are named in its first words."""
-    before = "Synthetic heads: that" if found["data"] == "synthetic" else "That"
-    claim = f"{before} classification gains from its dependence on the segmentation"
+    before = "Synthetic heads: the claim" if found["data"] == "synthetic" else "The claim"
+    claim = "that classification gains from its dependence on the segmentation"
     if found["verdict"] is None:
-        return f"{claim} was not put to the rule"
-    return f"{claim} {({'undecided': 'is undecided'}).get(found['verdict']['says'], found['verdict']['says'])}"
+        return f"{before} {claim} was not put to the rule"
+    says = {"undecided": "is undecided"}.get(found["verdict"]["says"], found["verdict"]["says"])
+    return f"{before} {says}: {claim}"
 
 
 def _differences(comparisons: Mapping[str, Any]) -> str:

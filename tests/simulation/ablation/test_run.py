@@ -111,7 +111,7 @@ def results(says: str) -> dict[str, Any]:
 def test_the_verdict_comes_first_and_is_said_plainly(says: str, capsys: pytest.CaptureFixture[str]) -> None:
     page = page_html(results(says))
     headline = page.split("<h1>")[1].split("</h1>")[0]
-    assert headline.endswith("is undecided" if says == "undecided" else says)
+    assert headline.startswith(f"The claim {'is undecided' if says == 'undecided' else says}: that classification")
     assert "Synthetic" not in page
     assert "&lt;it does&gt;" in page
     assert ">780<" in page
