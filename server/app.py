@@ -21,7 +21,8 @@ from server.rounds import Federation, round_plan, run_rounds
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
 from server.tracking import tracked
-from strategies.registry import make_strategy
+from strategies.registry import make_strategy, resolved_parameters
+from strategies.round_strategy import RoundStrategy
 
 app = ServerApp()
 
@@ -38,13 +39,17 @@ def main(grid: Grid, context: Context) -> None:
 
 def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
     """The whole run: roll call, rounds, test; everything it leaves lies in `out`."""
-    strategy = make_strategy(settings.strategy, settings.proximal_mu)
+    strategy = make_strategy(settings.strategy, settings.strategy_parameters)
+    parameters = resolved_parameters(strategy, settings.strategy_parameters)
+    settings = settings.model_copy(update={"strategy_parameters": parameters})
     network, start = initial_network(settings)
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
     run, first = uuid.uuid4().hex, flat_weights(network)
     with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
         run_folder.create_run_folder(out, settings)
         sites = roll_call(grid, round_plan(settings, run, 0), settings.deadline_s, settings.minimum_sites, bar)
+        if isinstance(strategy, RoundStrategy):
+            strategy.refuse_too_few(len(sites.holding("train")))
         record = RunRecord(out, settings, sites, network)
         if start is not None:
             bar.say(f"{Path(settings.init_weights).name}: {start.sentence()}")

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import ModelSettings, Settings, model_settings, validated
 
-_NESTED: Final = ("model", "data", "evaluation")
-
+_NESTED: Final = ("strategy_parameters", "model", "data", "evaluation")
+_PROXIMAL_MU: Final = "proximal_mu"
 
 FIRST: Final = "first"
 PREVIOUS: Final = "previous-round"
@@ -45,7 +45,9 @@ class RunSettings(Settings):
     """Everything a run depends on; `data` is what the launcher says of its data, recorded and not interpreted."""
 
     strategy: str = "fedavg"
-    proximal_mu: float = Field(0.01, ge=0, description="FedProx's mu; other strategies ignore it")
+    strategy_parameters: dict[str, float | int | str] = Field(
+        default_factory=dict, description="of the strategy, by name; its own defaults unless given"
+    )
     rounds: int = Field(8, ge=1)
     local_epochs: int = Field(2, ge=1)
     seed: int = Field(0, ge=0)
@@ -56,6 +58,18 @@ class RunSettings(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     model: ModelSettings
     data: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, raw: object) -> object:
+        """`proximal_mu` was a setting of every run until strategies had parameters, and only FedProx heeded it."""
+        if not isinstance(raw, Mapping) or _PROXIMAL_MU not in raw:
+            return raw
+        now = {key: value for key, value in raw.items() if key != _PROXIMAL_MU}
+        if now.get("strategy") == "fedprox":
+            given = now.get("strategy_parameters") or {}
+            now["strategy_parameters"] = {_PROXIMAL_MU: raw[_PROXIMAL_MU], **given}
+        return now
 
     @field_validator("model", mode="before")
     @classmethod
@@ -86,7 +100,7 @@ def from_run_config(config: Mapping[str, str | int | float | bool]) -> RunSettin
     """The settings in Flower's run configuration, as `flwr run -c 'rounds=3 model="preset: base"'` gives them."""
     raw: dict[str, Any] = {key.replace("-", "_"): value for key, value in config.items()}
     for key in _NESTED:
-        raw[key] = _mapping(key, str(raw.get(key, "{}")))
+        raw[key] = _mapping(key.replace("_", "-"), str(raw.get(key, "{}")))
     return run_settings(raw)
 
 
@@ -96,5 +110,5 @@ def _mapping(key: str, text: str) -> dict[str, Any]:
     except yaml.YAMLError:
         value = None
     if not isinstance(value, dict):
-        raise SettingsError(f"{key}: is not a YAML mapping; write it like 'preset: tiny'; received {text!r}.")
+        raise SettingsError(f"{key}: is not a YAML mapping; write it like 'name: value'; received {text!r}.")
     return value

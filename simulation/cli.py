@@ -9,7 +9,17 @@ import typer
 
 from bloodnet_model.commands import run_command
 from simulation import cli_experiments
-from simulation.cli_options import AsJson, ConfigFile, DataFolder, Datasets, PresetName, Sites, Workers, stderr
+from simulation.cli_options import (
+    STRATEGY_HELP,
+    AsJson,
+    ConfigFile,
+    DataFolder,
+    Datasets,
+    PresetName,
+    Sites,
+    Workers,
+    stderr,
+)
 
 app = typer.Typer(
     help="Federations of virtual hospitals on this machine, reproducible to the byte.",
@@ -44,8 +54,11 @@ def run(
     alpha: Annotated[float | None, typer.Option(help="Of dirichlet and quantity; smaller is more uneven.")] = None,
     min_studies: Annotated[int | None, typer.Option(help="Fewest studies a site is dealt.")] = None,
     studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="fedavg, fedprox, or module:Class of a Flower strategy.")] = None,
-    proximal_mu: Annotated[float | None, typer.Option(help="FedProx's mu.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=STRATEGY_HELP)] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Of the strategy, as NAME=VALUE; again for another.")
+    ] = None,
+    proximal_mu: Annotated[float | None, typer.Option(help="The same as --parameter proximal_mu=VALUE.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
     local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
     preset: PresetName = None,
@@ -79,6 +92,7 @@ def run(
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
     from simulation.settings import (
         held_out_of,
+        parameters_of,
         read_config,
         refuse_idle_flags,
         resolved_models,
@@ -97,7 +111,7 @@ def run(
         "data.studies": studies,
         "data.central": central,
         "strategy": strategy,
-        "proximal_mu": proximal_mu,
+        **parameters_of(parameter or (), proximal_mu),
         "rounds": rounds,
         "local_epochs": local_epochs,
         "model.preset": preset,

@@ -15,6 +15,10 @@ Datasets = Annotated[
     typer.Option(help="synthetic, folder (of site folders) or a name that `datasets` lists; or several NAME=DIR."),
 ]
 DataFolder = Annotated[Path | None, typer.Option(help="Where the one data set lies.")]
+STRATEGY_HELP = (
+    "fedavg, fedprox, fedavgm, fedadam, fedyogi, fednova, trimmed-mean, median, krum, "
+    "or module:Class of a Flower strategy."
+)
 Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
 PresetName = Annotated[
     str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from rich.console import Console
@@ -26,11 +26,14 @@ from simulation.placement import TABLE, PlacedStudy, shares, write_table
 from simulation.settings import SYNTHETIC, SimulationSettings
 from strategies.registry import make_strategy
 
+PLAIN: Final[Mapping[str, Any]] = {"strategy": "fedavg", "strategy_parameters": {}}
+"""Settings of the strategy where there is one site, and nothing to combine."""
+
 
 def simulate(settings: SimulationSettings, out: Path, workers: int, console: Console) -> dict[str, Any]:
     """Run the whole of `settings` into the folder `out` and return its metrics."""
     check_run_folder(out)
-    make_strategy(settings.run.strategy, settings.run.proximal_mu)  # an unknown one is said before any work
+    make_strategy(settings.run.strategy, settings.run.strategy_parameters)  # a mistake is said before any work
     initial_network(settings.run)  # as are weights that do not fit
     earlier_weights(settings.run)
     sites, placed = hospitals(settings, out, workers, console)
@@ -120,5 +123,5 @@ def central_site(sites: Sequence[Path], folder: Path) -> Path:
 
 def in_one_place(settings: RunSettings, epochs: int) -> RunSettings:
     """Settings of training at one site, without rounds, for at least one epoch."""
-    alone = {"strategy": "fedavg", "minimum_sites": 1, "rounds": 1, "local_epochs": max(1, epochs)}
-    return settings.model_copy(update=alone)
+    alone = {"minimum_sites": 1, "rounds": 1, "local_epochs": max(1, epochs)}
+    return settings.model_copy(update={**PLAIN, **alone})

@@ -1,6 +1,7 @@
 """The settings of a simulated federation: where its hospitals come from, and those of the run itself."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -115,6 +116,32 @@ def held_out_of(data_sets: Sequence[str]) -> dict[str, str] | None:
     return named or None
 
 
+def parameters_of(texts: Sequence[str], proximal_mu: float | None) -> dict[str, float | int | str]:
+    """Settings of the strategy's parameters, from any number of `--parameter NAME=VALUE` and from `--proximal-mu`.
+
+    Raises SettingsError where a parameter has no value, or two.
+    """
+    if proximal_mu is not None:
+        texts = [*texts, f"proximal_mu={proximal_mu}"]
+    named: dict[str, float | int | str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        key = f"strategy_parameters.{name}"
+        if not name.isidentifier() or not value:
+            raise SettingsError(f"--parameter {text}: write it as NAME=VALUE, as in --parameter server_momentum=0.9.")
+        if key in named:
+            raise SettingsError(f"--parameter {name}: is given twice; keep one of them.")
+        named[key] = _number_or_text(value)
+    return named
+
+
+def _number_or_text(text: str) -> float | int | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
 def resolved_models(names: Sequence[str]) -> list[str]:
     """Files of `--compare-with` by their whole paths; the run's own models as they are named."""
     return [name if name in (FIRST, PREVIOUS) else str(Path(name).resolve()) for name in names]
@@ -147,13 +174,16 @@ def read_config(path: Path) -> dict[str, Any]:
 def with_flags(raw: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     """`raw` with every flag that was given put in its place; a dotted flag leads into a section.
 
-    Another preset than the file's takes the file's resolved model sections out: they belong to the old one.
+    Another preset than the file's takes the file's resolved model sections out: they belong to the old one. So do
+    parameters of another strategy.
     """
     given = {key: value for key, value in flags.items() if value is not None}
     merged = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
     preset = given.get("model.preset")
     if preset is not None and preset != (merged.get("model") or {}).get("preset"):
         merged["model"] = {}
+    if given.get("strategy", merged.get("strategy")) != merged.get("strategy"):
+        merged["strategy_parameters"] = {}
     for key, value in given.items():
         *sections, name = key.split(".")
         place = merged

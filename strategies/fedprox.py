@@ -1,24 +1,30 @@
 """FedProx: FedAvg whose sites are held near the round's weights by (mu/2)·|w - w_global|².
 
-Li et al., Federated Optimization in Heterogeneous Networks, arXiv 1812.06127. The term itself is computed at the
-site, in `bloodnet_model.training`; the strategy only asks for it.
+Li et al., Federated Optimization in Heterogeneous Networks, https://arxiv.org/abs/1812.06127. The term itself is
+computed at the site, in `bloodnet_model.training`; the strategy only asks for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from flwr.app import ArrayRecord, ConfigRecord, Message
-from flwr.serverapp import Grid
+import numpy as np
+from flwr.app import ConfigRecord
+from numpy.typing import NDArray
+from pydantic import Field
 
 from strategies import records
-from strategies.fedavg import FedAvg
+from strategies.aggregation import Weighting, average
+from strategies.records import Update
+from strategies.round_strategy import RoundStrategy, State
 
 
-class FedProx(FedAvg):
-    def __init__(self, proximal_mu: float) -> None:
-        self.proximal_mu = proximal_mu
+class FedProx(RoundStrategy):
+    proximal_mu: float = Field(0.01, ge=0, description="strength of the hold; 0 is FedAvg")
+    weighting: Weighting = "studies"
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def instruct(self, config: ConfigRecord) -> None:
         records.set_proximal_mu(config, self.proximal_mu)
-        return super().configure_train(server_round, arrays, config, grid)
+
+    def combine(
+        self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
+    ) -> tuple[NDArray[np.float64], State]:
+        return average(updates, self.weighting), {}

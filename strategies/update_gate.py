@@ -11,6 +11,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "wrong-shape": "the weights have another length than the network",
     "not-finite": "the weights hold NaN or infinity",
     "no-studies": "the site says that it trained on no study",
+    "no-steps": "the site says that it made no training step",
     "too-many-studies": "the site claims more training studies than it declared at the roll call",
 }
 
@@ -23,6 +24,8 @@ def refusal_reason(update: Update, parameters: int, declared_studies: int) -> st
         return "not-finite"
     if update.studies < 1:
         return "no-studies"
+    if update.steps < 1:
+        return "no-steps"
     if update.studies > declared_studies:
         return "too-many-studies"
     return None

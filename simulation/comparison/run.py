@@ -1,7 +1,7 @@
 """The whole comparison: hospitals, trainings, their test, and what is written down."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from bloodnet_model.files import write_whole
 from bloodnet_model.settings import validated
 from client.dataset import load_site
 from server.run_folder import read_metrics
+from server.settings import RunSettings
 from simulation.comparison.page import write_page
 from simulation.comparison.results import results
 from simulation.comparison.ways import ComparisonSettings, Training, train_all, trainings, ways
@@ -38,10 +39,23 @@ def comparison_settings(raw: Mapping[str, Any]) -> Comparison:
     comparison = validated(ComparisonSettings, raw.get("comparison") or {}, where="comparison")
     if len(set(comparison.strategies)) < len(comparison.strategies):
         raise SettingsError("comparison.strategies: name each strategy once.")
+    for name in comparison.parameters.keys() - set(comparison.strategies):
+        raise SettingsError(f"comparison.parameters: {name} is not compared; add it to the strategies.")
     simulation = simulation_settings(rest)
+    parameters = _of_the_file(rest, simulation.run, comparison.strategies) | comparison.parameters
     for name in comparison.strategies:
-        make_strategy(name, simulation.run.proximal_mu)
-    return Comparison(comparison, simulation)
+        make_strategy(name, parameters.get(name, {}))
+    return Comparison(comparison.model_copy(update={"parameters": parameters}), simulation)
+
+
+def _of_the_file(
+    raw: Mapping[str, Any], run: RunSettings, strategies: Sequence[str]
+) -> dict[str, dict[str, float | int | str]]:
+    """Parameters that a run's file has for one of the compared strategies; `proximal_mu` in older ones."""
+    found = {run.strategy: run.strategy_parameters}
+    if "proximal_mu" in raw:
+        found["fedprox"] = {"proximal_mu": raw["proximal_mu"]}
+    return {name: parameters for name, parameters in found.items() if parameters and name in strategies}
 
 
 def compare(settings: Comparison, out: Path, workers: int, console: Console) -> dict[str, Any]:

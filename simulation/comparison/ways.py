@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -18,7 +18,7 @@ from bloodnet_model.files import make_folder
 from bloodnet_model.settings import Settings
 from server.run_folder import MODEL, read_metrics
 from server.settings import RunSettings
-from simulation.federation import central_site, in_one_place, run_local
+from simulation.federation import PLAIN, central_site, in_one_place, run_local
 
 CENTRAL, CENTRAL_TOTAL, LOCAL = "central", "central-total", "local"
 
@@ -32,7 +32,14 @@ class ComparisonSettings(Settings):
     strategies: tuple[StrategyName, ...] = Field(
         ("fedavg", "fedprox"), min_length=1, description="the first is the reference"
     )
+    parameters: dict[StrategyName, dict[str, float | int | str]] = Field(
+        default_factory=dict, description="of the strategies, by name; their own defaults unless given"
+    )
     seeds: int = Field(5, ge=1, description="trainings of each way")
+
+    def strategy(self, name: str) -> dict[str, Any]:
+        """Settings of a run with this strategy."""
+        return {"strategy": name, "strategy_parameters": self.parameters.get(name, {})}
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,10 @@ def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path],
     """
     folders, epochs = tuple(sites.values()), run.rounds * run.local_epochs
     one_place = (central_site(folders, out / CENTRAL),)
-    alone = run.model_copy(update={"strategy": "fedavg", "minimum_sites": 1})
+    alone = run.model_copy(update={**PLAIN, "minimum_sites": 1})
     federated = zip(way_names(settings.strategies), settings.strategies, strict=True)
     return [
-        *(Way(name, folders, run.model_copy(update={"strategy": strategy})) for name, strategy in federated),
+        *(Way(name, folders, run.model_copy(update=settings.strategy(strategy))) for name, strategy in federated),
         Way(CENTRAL, one_place, in_one_place(run, round(epochs / len(folders)))),
         Way(CENTRAL_TOTAL, one_place, in_one_place(run, epochs)),
         *(Way(f"{LOCAL}-{name}", (folder,), alone, site=name) for name, folder in sites.items()),

@@ -40,3 +40,26 @@ def test_mistakes_are_named(raw: dict[str, object], sentence: str) -> None:
 def test_a_model_that_is_no_mapping_is_named() -> None:
     with pytest.raises(SettingsError, match="model: is not a YAML mapping"):
         from_run_config({"model": "tiny"})
+
+
+def test_parameters_of_the_strategy_go_round_in_the_run_config() -> None:
+    settings = run_settings({"strategy": "fedadam", "strategy_parameters": {"tau": 1e-5, "weighting": "equal"}})
+    assert from_run_config(to_run_config(settings)) == settings
+    with pytest.raises(SettingsError, match="strategy-parameters: is not a YAML mapping"):
+        from_run_config({"strategy-parameters": "0.1"})
+
+
+@pytest.mark.parametrize(
+    ("older", "parameters"),
+    [
+        ({"strategy": "fedprox", "proximal_mu": 0.3}, {"proximal_mu": 0.3}),
+        (
+            {"strategy": "fedprox", "proximal_mu": 0.3, "strategy_parameters": {"proximal_mu": 0.5}},
+            {"proximal_mu": 0.5},
+        ),
+        ({"strategy": "fedavg", "proximal_mu": 0.01}, {}),
+        ({"proximal_mu": 0.01}, {}),
+    ],
+)
+def test_older_files_may_have_proximal_mu(older: dict[str, object], parameters: dict[str, float]) -> None:
+    assert run_settings(older).strategy_parameters == parameters

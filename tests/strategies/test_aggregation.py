@@ -17,7 +17,7 @@ from strategies.aggregation import weighted_mean
 from strategies.fedavg import FedAvg
 from strategies.fedprox import FedProx
 from strategies.records import RoundPlan, Update
-from strategies.registry import STRATEGIES, make_strategy
+from strategies.registry import STRATEGIES, make_strategy, resolved_parameters
 from strategies.update_gate import REFUSALS, refusal_reason
 
 
@@ -44,7 +44,9 @@ TWO_NODES = cast(Grid, TwoNodes())
 
 
 def test_fedavg_by_hand() -> None:
-    aggregated, _ = FedAvg().aggregate_train(1, [reply([1, 0, -2], 10), reply([4, 1, 4], 30)])
+    strategy = FedAvg()
+    strategy.configure_train(1, records.pack_weights(np.zeros(3, np.float32)), ConfigRecord(), TWO_NODES)
+    aggregated, _ = strategy.aggregate_train(1, [reply([1, 0, -2], 10), reply([4, 1, 4], 30)])
     assert aggregated is not None
     # (10 * 1 + 30 * 4) / 40, (0 + 30) / 40, (10 * -2 + 30 * 4) / 40
     assert records.unpack_weights(aggregated).tolist() == [3.25, 0.75, 2.5]
@@ -72,16 +74,16 @@ def test_every_node_that_the_grid_shows_is_asked_in_order() -> None:
 def test_fedprox_asks_for_its_term(small: ModelSettings) -> None:
     plan = RoundPlan(run="r", seed=0, round=1, total_rounds=2, local_epochs=1, model=small)
     arrays = records.pack_weights(np.arange(3, dtype=np.float32))
-    for strategy, expected in ((FedAvg(), 0.0), (FedProx(0.25), 0.25)):
+    for strategy, expected in ((FedAvg(), 0.0), (FedProx(proximal_mu=0.25), 0.25)):
         message = next(iter(strategy.configure_train(1, arrays, records.pack_plan(plan), TWO_NODES)))
         weights, received, mu = records.unpack_instruction(message.content)
         assert (weights.tolist(), received, mu) == ([0, 1, 2], plan, expected)
 
 
 def test_registry_makes_each_strategy_and_flowers_own() -> None:
-    for name in STRATEGIES:
-        make_strategy(name, 0.1)
-    median = make_strategy("flwr.serverapp.strategy:FedMedian", 0.1)
+    for name, kind in STRATEGIES.items():
+        assert type(make_strategy(name, {})) is kind
+    median = make_strategy("flwr.serverapp.strategy:FedMedian", {})
     assert isinstance(median, FedMedian)
     assert median.min_available_nodes == 1
 
@@ -89,12 +91,12 @@ def test_registry_makes_each_strategy_and_flowers_own() -> None:
 @pytest.mark.parametrize("name", ["fedavgg", "os:path", "flwr.serverapp.strategy:Nothing", "no.such.module:X"])
 def test_an_unknown_strategy_lists_the_known(name: str) -> None:
     with pytest.raises(SettingsError, match="choose one of fedavg, fedprox"):
-        make_strategy(name, 0.1)
+        make_strategy(name, {})
 
 
 def test_flowers_median_aggregates_our_replies() -> None:
     replies = [reply([1, 5], 1), reply([2, 6], 9), reply([9, 7], 1)]
-    aggregated, _ = make_strategy("flwr.serverapp.strategy:FedMedian", 0.0).aggregate_train(1, replies)
+    aggregated, _ = make_strategy("flwr.serverapp.strategy:FedMedian", {}).aggregate_train(1, replies)
     assert aggregated is not None
     assert records.unpack_weights(aggregated).tolist() == [2, 6]
 
@@ -106,6 +108,7 @@ def test_flowers_median_aggregates_our_replies() -> None:
         ({"weights": np.array([1, np.nan], np.float32)}, "not-finite"),
         ({"weights": np.array([1, -np.inf], np.float32)}, "not-finite"),
         ({"studies": 0}, "no-studies"),
+        ({"steps": 0}, "no-steps"),
         ({"studies": 10**9}, "too-many-studies"),
         ({}, None),
     ],
@@ -116,6 +119,41 @@ def test_the_gate_names_its_reason(changed: dict[str, Any], reason: str | None) 
     assert reason is None or reason in REFUSALS
 
 
-def test_a_strategy_that_cannot_be_made_without_settings_is_said_so() -> None:
-    with pytest.raises(SettingsError, match="cannot be made without settings of its own"):
-        make_strategy("flwr.serverapp.strategy:QFedAvg", 0.0)
+QFEDAVG = "flwr.serverapp.strategy:QFedAvg"
+
+
+def test_flowers_strategies_are_given_their_parameters() -> None:
+    strategy = make_strategy(QFEDAVG, {"client_learning_rate": 0.5, "q": 0.2})
+    assert vars(strategy)["q"] == 0.2
+    for parameters in ({}, {"client_learning_rate": 0.5, "qq": 0.2}):
+        with pytest.raises(SettingsError, match=r"QFedAvg cannot be made with .*(client_learning_rate|qq)"):
+            make_strategy(QFEDAVG, parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "sentence"),
+    [
+        ("fedadm", {}, "'fedadm' is unknown, did you mean fedadam? choose one of"),
+        ("strategies.adaptive:Adaptive", {}, "is unknown"),
+        ("fedadam", {"server_learning_rat": 0.1}, "unknown setting; did you mean server_learning_rate?"),
+        ("fedadam", {"server_learning_rate": "fast"}, "strategy_parameters.server_learning_rate: .*valid number"),
+        ("fedadam", {"server_learning_rate": float("nan")}, "finite number"),
+        ("fedadam", {"beta_1": 1}, "beta_1: .*less than 1; received 1"),
+        ("fedavg", {"weighting": "parts"}, "weighting: .*'studies' or 'equal'; received 'parts'"),
+        ("fedprox", {"proximal_mu": -1}, "proximal_mu: .*greater than or equal to 0"),
+        ("median", {"weighting": "equal"}, "weighting: unknown setting"),
+        ("krum", {"faulty_sites": 1.5}, "faulty_sites: .*integer"),
+        ("trimmed-mean", {"faulty_sites": 0}, "faulty_sites: .*greater than or equal to 1"),
+        ("strategies.fedadam:FedAdam", {"beta_3": 1}, "beta_3: unknown setting; did you mean beta_"),
+    ],
+)
+def test_mistakes_in_strategies_and_parameters_are_named(name: str, parameters: Any, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence.replace("?", r"\?")):
+        make_strategy(name, parameters)
+
+
+def test_resolved_parameters_hold_the_defaults() -> None:
+    given = {"server_momentum": 0.5}
+    resolved = {"server_learning_rate": 1.0, "server_momentum": 0.5, "weighting": "studies"}
+    assert resolved_parameters(make_strategy("fedavgm", given), given) == resolved
+    assert resolved_parameters(FedMedian(), {"min_train_nodes": 1}) == {"min_train_nodes": 1}
