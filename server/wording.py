@@ -1,8 +1,11 @@
 """How the report writes its figures."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from bloodnet_model.run_metrics import AucRecord
+
+_NOISE: Final = 1e-9
+"""What arithmetic may leave of 0 or 1."""
 
 
 class HasInterval(Protocol):
@@ -20,6 +23,8 @@ def figure(value: float, digits: int = 2) -> str:
     >>> figure(0.884), figure(0.9987), figure(1.0)
     ('0.88', '0.999', '1.00')
     """
+    if min(abs(value), abs(1 - value)) < _NOISE:
+        value = float(round(value))
     while digits < 4 and 0 < value < 1 and round(value, digits) in (0, 1):
         digits += 1
     return f"{value:.{digits}f}"

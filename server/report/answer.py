@@ -22,6 +22,7 @@ ALL: Final = "all"
 Whose = Literal["all", "own", "others"]
 """Kinds of patients of a comparison."""
 _OTHERS: Final = "others than "
+_IN_WORDS: Final = {"first": "the weights it began with", "previous-round": "the previous round"}
 FEDERATED: Final = "federated"
 """How the run's own last weights are called in comparisons."""
 
@@ -140,7 +141,7 @@ def _paired(comparisons: Sequence[PairedRecord]) -> Iterator[Answer]:
     kinds = by_patients([one for one in comparisons if one.delta is not None])
     everybody = kinds.get("all", [])
     for one in everybody[:2]:
-        yield Answer(f"Against {one.second}", paired_sentence(one))
+        yield Answer(f"Against {_IN_WORDS.get(one.second, one.second)}", paired_sentence(one))
     if everybody[2:]:
         yield Answer(f"Against {counted(len(everybody[2:]), 'more model')}", f"{sentence(tally(everybody[2:]))}")
     where = {"own": "On its own patients", "others": "On all others' patients"}

@@ -146,7 +146,7 @@ def effort(rounds: Sequence[Round], sites: Sequence[str]) -> str:
     if medians:
         slow = max(medians, key=medians.__getitem__)
         usual = median(medians.values())
-        times = f", {medians[slow] / usual:.1f} times the middle hospital" if usual > 0 and len(medians) > 1 else ""
+        times = f", {medians[slow] / usual:.1f} times the middle hospital" if medians[slow] >= 1.2 * usual > 0 else ""
         said += f"; {slow} needs longest, {medians[slow]:,.1f} s{times}"
     asked = sum(len(entry.sites) for entry in rounds)
     lost = sum(one.status != "ok" for entry in rounds for one in entry.sites.values())

@@ -25,8 +25,9 @@ figcaption { font-size: .9375rem; max-width: 66ch; }
 .reading { color: var(--ink); margin: 0 0 3px; }
 figcaption .note { margin: 0; }
 .pair table { font-size: .875rem; }
-.pair th, .pair td { padding-left: 6px; padding-right: 6px; }
+.pair th:not(:first-child), .pair td { padding-left: 6px; padding-right: 6px; }
 .table { margin-top: 22px; min-width: 0; }
+.pair > .table { margin-top: 0; }
 .table h3 { margin-bottom: 4px; }
 .group th { padding-top: 3px; padding-bottom: 3px; }
 .tall { max-height: 30rem; overflow-y: auto; border-bottom: 1px solid var(--line); }

@@ -281,7 +281,8 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.884, "0.88"), (0.9987, "0.999"), (0.99996, "1.0000"), (1.0, "1.00"), (0.0, "0.00")]
+    ("value", "text"),
+    [(0.884, "0.88"), (0.9987, "0.999"), (0.99996, "1.0000"), (1.0, "1.00"), (0.0, "0.00"), (1e-17, "0.00")],
 )
 def test_figures_are_not_rounded_to_certainty(value: float, text: str) -> None:
     assert figure(value) == text

@@ -16,6 +16,8 @@ Kind = Literal["one", "all", "other"]
 _MARKS: Final = {"one": ("s", 5.0, SITE, SITE), "all": ("D", 6.5, POOLED, POOLED), "other": ("o", 6.0, SITE, CARD)}
 """Marker, its size, colour and filling; so that no row is told by colour alone."""
 
+_LONGEST: Final = 19
+
 
 @dataclass(frozen=True)
 class Row:
@@ -95,7 +97,7 @@ def _draw(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _labels(axes: Axes, y: int, row: Row) -> None:
     beside, weight = axes.get_yaxis_transform(), "bold" if row.kind == "all" else "normal"
-    name, size = short(row.name, 19), 9.0 if len(row.name) <= 16 else 8.0
+    name, size = _fitted(row.name), 9.0 if len(row.name) <= 16 else 8.0
     if row.below:
         axes.text(-0.75, y - 0.04, name, transform=beside, va="bottom", fontweight=weight, fontsize=size)
         axes.text(-0.75, y + 0.05, row.below, transform=beside, va="top", color=MUTED, fontsize=7.5)
@@ -108,3 +110,9 @@ def _labels(axes: Axes, y: int, row: Row) -> None:
         long = len(row.text) > 18  # a difference, with its signs
         weight = "normal" if long else weight
         axes.text(1.08, y, row.text, transform=beside, va="center", fontsize=7.6 if long else 8.5, fontweight=weight)
+
+
+def _fitted(name: str) -> str:
+    """Long names lose their middle: of scanners and hospitals, beginning and end tell which it is."""
+    printable = short(name, len(name))
+    return printable if len(printable) <= _LONGEST else f"{printable[:9]}…{printable[-9:]}"

@@ -65,16 +65,16 @@ def learning_plot(rounds: Sequence[Round], total: int) -> Figure:
 def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
     """Seconds of every site in every round as bars on one scale, a site a line; a cross where it was lost."""
     row_in = 0.36 if len(sites) > 8 else 0.46
-    height_in = 0.8 + row_in * len(sites)
+    height_in = 0.7 + row_in * (len(sites) + 0.4)
     drawing = Figure(figsize=(WIDTH_IN, height_in))
-    axes = drawing.add_axes((0.275, 0.46 / height_in, 0.585, 1 - 0.78 / height_in))
+    axes = drawing.add_axes((0.275, 0.46 / height_in, 0.585, 1 - 0.56 / height_in))
     entries: list[Mapping[str, SiteRound]] = [entry.sites for entry in rounds]
     numbers = np.array([entry.round for entry in rounds])
     seconds = np.array([[_seconds(sites_.get(name)) for sites_ in entries] for name in sites])  # (sites, rounds)
     lost = np.array([[_lost(sites_.get(name)) for sites_ in entries] for name in sites])
     most = float(np.nanmax(seconds, initial=0, where=np.isfinite(seconds))) or 1.0
     axes.set_xlim(numbers.min() - 0.6, max(numbers.max(), 2) + 0.6)
-    axes.set_ylim(len(sites) - 0.4, -0.9)
+    axes.set_ylim(len(sites) - 0.4, -1.15)
     axes.hlines(np.arange(len(sites)), *axes.get_xlim(), color=LINE, linewidth=0.7)
     y, x = np.nonzero(np.isfinite(seconds))
     width_pt = 72 * WIDTH_IN * 0.585 / float(np.ptp(axes.get_xlim()))  # of one round
@@ -87,8 +87,8 @@ def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
         known = seconds[place][np.isfinite(seconds[place])]
         text = f"{np.median(known):,.1f} s" if known.size else "–"
         axes.text(1.02, place - 0.1, text, transform=beside, va="center", fontsize=8.5)
-    axes.text(1.02, -0.85, "median", transform=beside, color=MUTED, fontsize=8)
-    axes.text(0, -0.85, f"tallest bar: {most:,.1f} s", transform=beside, color=MUTED, fontsize=8)
+    axes.text(1.02, -1.0, "median", transform=beside, color=MUTED, fontsize=8)
+    axes.text(0, -1.0, f"tallest bar: {most:,.1f} s", transform=beside, color=MUTED, fontsize=8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
