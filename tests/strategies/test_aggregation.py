@@ -1,14 +1,11 @@
 """FedAvg and FedProx by numbers computed by hand, with replies as sites make them."""
 
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
-from flwr.serverapp import Grid
+from flwr.app import ConfigRecord
 from flwr.serverapp.strategy import FedMedian
-from flwr.supercore.task_identity import TaskIdentity
 
 from bloodnet_model.errors import RoundError, SettingsError
 from bloodnet_model.settings import ModelSettings
@@ -19,37 +16,13 @@ from strategies.fedprox import FedProx
 from strategies.records import RoundPlan, Update
 from strategies.registry import STRATEGIES, make_strategy, resolved_parameters
 from strategies.update_gate import REFUSALS, refusal_reason
-
-
-@pytest.fixture(autouse=True)
-def _inside_a_task() -> None:
-    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
-
-
-def update(weights: Iterable[float], studies: int) -> Update:
-    return Update(np.array(list(weights), np.float32), studies, 4, (1.0, 0.5, 0.3, 0.2), 1.0)
-
-
-def reply(weights: Iterable[float], studies: int) -> Message:
-    asked = Message(RecordDict(), 7, "train")
-    return Message(records.pack_update(update(weights, studies)), reply_to=asked)
-
-
-class TwoNodes:
-    def get_node_ids(self) -> list[int]:
-        return [9, 4]
-
-
-TWO_NODES = cast(Grid, TwoNodes())
+from tests.strategies.updates import TWO_NODES, one_round, reply
 
 
 def test_fedavg_by_hand() -> None:
-    strategy = FedAvg()
-    strategy.configure_train(1, records.pack_weights(np.zeros(3, np.float32)), ConfigRecord(), TWO_NODES)
-    aggregated, _ = strategy.aggregate_train(1, [reply([1, 0, -2], 10), reply([4, 1, 4], 30)])
-    assert aggregated is not None
+    weights = one_round(FedAvg(), [0, 0, 0], {"a": reply([1, 0, -2], 10), "b": reply([4, 1, 4], 30)})
     # (10 * 1 + 30 * 4) / 40, (0 + 30) / 40, (10 * -2 + 30 * 4) / 40
-    assert records.unpack_weights(aggregated).tolist() == [3.25, 0.75, 2.5]
+    assert weights.tolist() == [3.25, 0.75, 2.5]
 
 
 def test_sums_are_made_in_float64() -> None:
