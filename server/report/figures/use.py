@@ -1,7 +1,6 @@
 """What scores mean to a patient: who is flagged, and whether a score is a probability."""
 
 from collections.abc import Sequence
-from math import sqrt
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,7 +104,7 @@ def volume_plot(mean_ml: float, low_ml: float, high_ml: float) -> Figure:
     """Mean difference of volumes and the limits of agreement, about a line at no difference."""
     drawing = Figure(figsize=(WIDTH_IN, 1.15))
     axes = drawing.add_axes((0.05, 0.40, 0.90, 0.38))
-    reach = 1.15 * max(abs(low_ml), abs(high_ml), 0.1 * sqrt(2))
+    reach = 1.15 * max(abs(low_ml), abs(high_ml), 0.1)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-1, 1)
     bare(axes)
