@@ -114,7 +114,7 @@ def test_flowers_strategies_are_given_their_parameters() -> None:
         ("fedadam", {"beta_1": 1}, "beta_1: .*less than 1; received 1"),
         ("fedavg", {"weighting": "parts"}, "weighting: .*'studies' or 'equal'; received 'parts'"),
         ("fedprox", {"proximal_mu": -1}, "proximal_mu: .*greater than or equal to 0"),
-        ("median", {"weighting": "equal"}, "weighting: unknown setting"),
+        ("median", {"weighting": "equal"}, "median has none; leave out weighting"),
         ("krum", {"faulty_sites": 1.5}, "faulty_sites: .*integer"),
         ("trimmed-mean", {"faulty_sites": 0}, "faulty_sites: .*greater than or equal to 1"),
         ("strategies.fedadam:FedAdam", {"beta_3": 1}, "beta_3: unknown setting; did you mean beta_"),
