@@ -19,7 +19,7 @@ from simulation.federation import named
 from simulation.hospitals import hospitals, shares_table
 from simulation.paired_comparison import scored_sites
 from simulation.placement import PlacedStudy
-from simulation.settings import SimulationSettings, read_config
+from simulation.settings import SimulationSettings, read_config, simulation_settings
 
 _HOW_MANY: Final = frozenset({"links", "strategies", "seeds"})
 
@@ -53,7 +53,7 @@ def gather(settings: SimulationSettings, own: Mapping[str, Any], out: Path, work
     """
     config = {**own, **settings.run.model_dump(mode="json")}
     kept = out / CONFIG
-    if kept.is_file() and not _goes_on(read_config(kept), config):
+    if kept.is_file() and not goes_on(read_config(kept), config):
         raise DataError(f"{out}: holds a run with other settings; give another folder with --out.")
     make_folder(out)
     write_whole(kept, yaml.safe_dump(config, sort_keys=False))
@@ -62,8 +62,11 @@ def gather(settings: SimulationSettings, own: Mapping[str, Any], out: Path, work
     return Cohort(named(settings, placed), tuple(folders), placed)
 
 
-def _goes_on(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether all that a single training depends on is the same."""
+def goes_on(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether all that a single training depends on is the same; `kept` may be of an older version."""
+    own = now.keys() - RunSettings.model_fields.keys()
+    run = simulation_settings({key: value for key, value in kept.items() if key not in own}).run
+    before = {key: value for key, value in kept.items() if key in own} | run.model_dump(mode="json")
     return _of_one_training(before) == _of_one_training(now)
 
 
