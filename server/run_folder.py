@@ -6,16 +6,17 @@ config.yaml · rounds.jsonl · metrics.json · model.safetensors · model-best.s
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
-from bloodnet_model.network import BloodNet
 from bloodnet_model.run_metrics import METRICS
-from bloodnet_model.weights import save_network
 from server.settings import RunSettings
+
+if TYPE_CHECKING:
+    from bloodnet_model.network import BloodNet
 
 CONFIG, ROUNDS, REPORT = "config.yaml", "rounds.jsonl", "report.html"
 MODEL, BEST_MODEL = "model.safetensors", "model-best.safetensors"
@@ -57,5 +58,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: holds no readable {METRICS}; give the folder of a run.") from None
 
 
-def write_model(path: Path, name: str, network: BloodNet, settings: RunSettings) -> None:
+def write_model(path: Path, name: str, network: "BloodNet", settings: RunSettings) -> None:
+    from bloodnet_model.weights import save_network  # torch takes seconds, and a report needs none of it
+
     save_network(path / name, network, settings.model)

@@ -26,7 +26,7 @@ COMMANDS = {
     ("bloodnet-client", "check"): ("--sample", "--out", "--json"),
     ("bloodnet-client", "index"): ("--json",),
     ("bloodnet-server",): ("report",),
-    ("bloodnet-server", "report"): ("RUN",),
+    ("bloodnet-server", "report"): ("RUN", "--format", "--out", "--figures"),
 }
 
 

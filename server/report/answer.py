@@ -6,6 +6,9 @@ from typing import Final, Literal
 
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.run_metrics import (
+    ALL,
+    ELSEWHERE,
+    FEDERATED,
     SYNTHETIC,
     AucRecord,
     Evaluation,
@@ -18,13 +21,9 @@ from bloodnet_model.run_metrics import (
 from server.wording import counted, figure, in_words, per_hundred, sentence, signed, signed_span, with_interval
 
 ANY: Final = CLASSES[0]
-ALL: Final = "all"
 Whose = Literal["all", "own", "others"]
 """Kinds of patients of a comparison."""
-_OTHERS: Final = "others than "
 _IN_WORDS: Final = {"first": "the weights it began with", "previous-round": "the previous round"}
-FEDERATED: Final = "federated"
-"""How the run's own last weights are called in comparisons."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def by_patients(comparisons: Sequence[PairedRecord]) -> dict[Whose, list[PairedR
     """Comparisons on all patients, on one site's own, and on all others than a site's; the kinds that there are."""
     kinds: dict[Whose, list[PairedRecord]] = {"all": [], "own": [], "others": []}
     for one in comparisons:
-        kind: Whose = "others" if one.patients.startswith(_OTHERS) else "own"
+        kind: Whose = "others" if one.patients.startswith(ELSEWHERE) else "own"
         kinds["all" if one.patients == ALL else kind].append(one)
     return {kind: found for kind, found in kinds.items() if found}
 

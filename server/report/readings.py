@@ -7,6 +7,7 @@ from statistics import median
 import numpy as np
 
 from bloodnet_model.run_metrics import (
+    FEDERATED,
     AucRecord,
     Calibration,
     CalibrationRecord,
@@ -18,7 +19,7 @@ from bloodnet_model.run_metrics import (
     VolumeAgreement,
     WithinHospital,
 )
-from server.report.answer import FEDERATED, Shown, hospital_of, is_home, record_of, verdict
+from server.report.answer import Shown, hospital_of, is_home, record_of, verdict
 from server.report.figures.curves import Curve
 from server.wording import counted, figure, per_hundred, reason_of, signed
 

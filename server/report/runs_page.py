@@ -5,8 +5,7 @@ from functools import partial
 from typing import Final
 
 from bloodnet_model.page import render_page
-from bloodnet_model.run_metrics import RunMetrics
-from server.report.answer import ALL
+from bloodnet_model.run_metrics import ALL, RunMetrics
 from server.report.figures.forest import Row, auc_forest, difference_forest
 from server.report.figures.training import runs_plot
 from server.report.page import FILTERS
