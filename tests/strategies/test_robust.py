@@ -29,6 +29,8 @@ def test_median_by_hand() -> None:
     sites = [update(weights, studies) for weights, studies in (([1, 9], 1), ([100, 8], 900), ([3, 7], 1), ([2, 0], 1))]
     assert combined(Median(), [0, 0], sites) == [2.5, 7.5]
     assert combined(Median(), [0, 0], sites[:3]) == [3, 8]
+    assert combined(Median(), [0, 0], [*sites, update([50, 1])]) == [3, 7]
+    assert combined(Median(), [0, 0], sites[:2]) == [50.5, 8.5]
 
 
 def test_krum_by_hand() -> None:
