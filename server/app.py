@@ -1,7 +1,9 @@
 """The Flower ServerApp: unpack the settings, run the rounds, write down each one."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flwr.app import Context
@@ -15,9 +17,11 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.weights import flat_weights, load_network
 from server import run_folder
 from server.console import RoundsBar, round_sentence
+from server.evaluation import PooledEvaluation
 from server.final_evaluation import final_evaluation
+from server.journal import Journal
 from server.record import RunRecord
-from server.rounds import Federation, round_plan, run_rounds
+from server.rounds import Federation, evaluate, round_plan, run_rounds
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
 from server.tracking import tracked
@@ -26,46 +30,71 @@ from strategies.round_strategy import RoundStrategy
 
 app = ServerApp()
 
-OUT = "out"
-"""Key of the run configuration that names the run folder on the coordinator's machine."""
+Weights = NDArray[np.float32]
+
+OUT, RESUME = "out", "resume"
+"""Keys of the run configuration: the run folder on the coordinator's machine, and that the run in it goes on."""
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     config = dict(context.run_config)
-    out = Path(str(config.pop(OUT)))
-    run_federation(grid, from_run_config(config), out)
+    out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
+    run_federation(grid, from_run_config(config), out, resume)
 
 
-def run_federation(grid: Grid, settings: RunSettings, out: Path) -> None:
-    """The whole run: roll call, rounds, test; everything it leaves lies in `out`."""
+def run_federation(grid: Grid, settings: RunSettings, out: Path, resume: bool = False) -> None:
+    """The whole run: roll call, rounds, test; everything it leaves lies in `out`.
+
+    `resume` goes on with the run in `out` that was stopped, from its journal.
+    """
     strategy = make_strategy(settings.strategy, settings.strategy_parameters)
     parameters = resolved_parameters(strategy, settings.strategy_parameters)
     settings = settings.model_copy(update={"strategy_parameters": parameters})
-    network, start = initial_network(settings)
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
-    run, first = uuid.uuid4().hex, flat_weights(network)
     with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
-        run_folder.create_run_folder(out, settings)
-        sites = roll_call(grid, round_plan(settings, run, 0), settings.deadline_s, settings.minimum_sites, bar)
+        journal = _reopened(out, settings) if resume else _begun(out, settings)
+        sites = roll_call(grid, round_plan(settings, journal.run, 0), settings.deadline_s, settings.minimum_sites, bar)
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(len(sites.holding("train")))
-        record = RunRecord(out, settings, sites, network)
-        if start is not None:
-            bar.say(f"{Path(settings.init_weights).name}: {start.sentence()}")
-            record.started_from(start.sentence())
-        federation = Federation(grid, strategy, settings, sites, bar, run)
-        last = previous = first
-        for result in run_rounds(federation, first):
-            previous, last = last, result.weights
-            line = record.round(result)
+        record = RunRecord(out, settings, sites, journal)
+        bar.say(journal.start)
+        federation = Federation(grid, strategy, settings, sites, bar, journal.run)
+        validation = None
+        for result in run_rounds(federation, journal):
+            line, validation = record.round(result), result.validation
+            journal.over(result.number, line, settings.keep_updates)
             tracker.round(line)
             bar.done(result.number, round_sentence(line, settings.rounds))
-        own = {FIRST: first, PREVIOUS: previous}
-        others |= {name: own[name] for name in settings.evaluation.compare_with if name in own}
-        for found in final_evaluation(federation, first, result, others):
+        for found in _final(federation, journal, validation, others):
             record.add(found)
         tracker.finished(record.metrics, out)
+
+
+def _begun(out: Path, settings: RunSettings) -> Journal:
+    network, start = initial_network(settings)
+    run_folder.create_run_folder(out, settings)
+    sentence = f"{Path(settings.init_weights).name}: {start.sentence()}" if start else ""
+    return Journal.begin(out, uuid.uuid4().hex, settings.model_dump(mode="json"), flat_weights(network), sentence)
+
+
+def _reopened(out: Path, settings: RunSettings) -> Journal:
+    return Journal.reopen(out, settings.model_dump(mode="json"))
+
+
+def _final(
+    federation: Federation, journal: Journal, validation: PooledEvaluation | None, others: dict[str, Weights]
+) -> Iterator[dict[str, Any]]:
+    """The evaluation after the last round; of a run that was stopped after it, validation patients are scored again."""
+    settings = federation.settings
+    first, previous, last = (journal.aggregate(number).weights for number in (0, settings.rounds - 1, settings.rounds))
+    own = {FIRST: first, PREVIOUS: previous}
+    others = others | {name: own[name] for name in settings.evaluation.compare_with if name in own}
+    if validation is None:
+        plan = round_plan(settings, journal.run, settings.rounds)
+        validation = evaluate(federation, last, plan, "validation")
+        yield {"validation": validation.as_metrics()}
+    yield from final_evaluation(federation, first, last, validation, others)
 
 
 def initial_network(settings: RunSettings) -> tuple[BloodNet, Start | None]:
@@ -74,7 +103,7 @@ def initial_network(settings: RunSettings) -> tuple[BloodNet, Start | None]:
     return network, start_from(network, Path(settings.init_weights)) if settings.init_weights else None
 
 
-def earlier_weights(settings: RunSettings) -> dict[str, NDArray[np.float32]]:
+def earlier_weights(settings: RunSettings) -> dict[str, Weights]:
     """Of the files that `compare_with` names, by the last two parts of their paths.
 
     Raises WeightsError for one that this run's sites could not score.

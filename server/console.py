@@ -49,8 +49,9 @@ class RoundsBar:
         self._show()
 
     def say(self, sentence: str) -> None:
-        """Something of the whole run; stays on the screen."""
-        self._bar.console.print(sentence, highlight=False)
+        """Something of the whole run, if anything; stays on the screen."""
+        if sentence:
+            self._bar.console.print(sentence, highlight=False)
 
     def answer(self, site: str) -> None:
         self._answered += 1

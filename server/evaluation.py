@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bloodnet_model.segmentation_sums import SegmentationSums
-from bloodnet_model.within_hospital import within_hospital
-
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram, summary
+from bloodnet_model.segmentation_sums import SegmentationSums
+from bloodnet_model.within_hospital import within_hospital
 from strategies.evaluation_records import SiteEvaluation
 
 ANY: Final = CLASSES[0]

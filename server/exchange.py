@@ -53,13 +53,14 @@ def exchange(
     messages: Iterable[Message],
     sites: Mapping[int, str],
     deadline_s: float,
-    on_answer: Callable[[str], None] = lambda site: None,
+    on_answer: Callable[[str, Message | None], None] = lambda site, reply: None,
 ) -> Answers:
     """Send `messages` and collect the answers by site name; `sites` maps node ids to names.
 
     A reply made by the SuperLink (a node that died) names no site, so answers are mapped by the message they reply
     to. Asking for the answer of a node whose lease is over would make the SuperLink delete it: such nodes are not
-    asked until they are back. Nothing a site does raises here.
+    asked until they are back. Nothing a site does raises here. `on_answer` hears of each answer as it comes; of one
+    that cannot be used, without its message.
     """
     waiting, answers = _send(grid, list(messages), sites, deadline_s)
     end, pause = time.monotonic() + deadline_s, _POLL_S
@@ -70,7 +71,7 @@ def exchange(
             node = waiting.pop(reply.metadata.reply_to_message_id, None)
             if node is not None:
                 _file(answers, sites[node], reply)
-                on_answer(sites[node])
+                on_answer(sites[node], answers.replies.get(sites[node]))
         pause = _POLL_S if arrived else min(_SLOWEST_POLL_S, pause * 1.2)
         if waiting:
             now = time.monotonic()  # a grid may have waited for answers itself

@@ -12,7 +12,7 @@ from server.alone import compared_with_alone, train_alone
 from server.clinical_use import ClinicalUse
 from server.comparisons import Patients, ScoredModel, compare
 from server.evaluation import PooledEvaluation
-from server.rounds import Federation, RoundResult, evaluate, round_plan
+from server.rounds import Federation, evaluate, round_plan
 
 Weights = NDArray[np.float32]
 
@@ -20,26 +20,27 @@ Weights = NDArray[np.float32]
 def final_evaluation(
     federation: Federation,
     first: Weights,
-    last: RoundResult,
+    last: Weights,
+    validation: PooledEvaluation,
     others: Mapping[str, Weights],
 ) -> Iterator[dict[str, Any]]:
     """Entries of `metrics.json`, one after another as they are found; each takes the sites a while.
 
-    first:  the weights that the run began with
-    last:   the last round; thresholds and calibration are chosen on its validation patients
-    others: weights by the name of the model to compare with
+    first, last: the weights that the run began with, and those of its last round
+    validation:  of the last weights; thresholds and calibration are chosen on it
+    others:      weights by the name of the model to compare with
     """
-    settings, use = federation.settings, ClinicalUse.chosen_on(last.validation, federation.settings.evaluation)
+    settings, use = federation.settings, ClinicalUse.chosen_on(validation, federation.settings.evaluation)
     plan = round_plan(settings, federation.run, settings.rounds)
 
     def tested(split: Split) -> tuple[PooledEvaluation, dict[str, Any]]:
-        evaluation = evaluate(federation, last.weights, plan, split, use.threshold)
+        evaluation = evaluate(federation, last, plan, split, use.threshold)
         return evaluation, evaluation.as_metrics(use.threshold) | use.held_to(evaluation)
 
     test, record = tested("test")
     yield {"test": record}
     yield {"held_out": {split: tested(split)[1] for split in HELD_OUT if federation.sites.holding(split)}}
-    federated = ScoredModel(FEDERATED, last.weights, test)
+    federated = ScoredModel(FEDERATED, last, test)
     comparisons = _with_others(federation, federated, others)
     yield {"comparisons": comparisons}
     if settings.evaluation.alone:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.network import BloodNet
+from bloodnet_model.network import build_network
 from bloodnet_model.run_metrics import SCHEMA
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.evaluation import PooledEvaluation
+from server.journal import Journal
 from server.report import render_report
 from server.rounds import RoundResult
 from server.settings import RunSettings
@@ -21,18 +22,16 @@ _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
 
 
 class RunRecord:
-    """The run folder's files; `metrics` is what `metrics.json` holds.
+    """The run folder's files; `metrics` is what `metrics.json` holds."""
 
-    `network` is there to be overwritten by each round's weights.
-    """
-
-    def __init__(self, folder: Path, settings: RunSettings, sites: Sites, network: BloodNet) -> None:
-        self._folder, self._settings, self._sites, self._network = folder, settings, sites, network
-        self.metrics = _metrics_before(settings, sites, flat_weights(network).size, folder.name)
-        self._best = -1.0
-
-    def started_from(self, sentence: str) -> None:
-        self.metrics["run"]["start"] = sentence
+    def __init__(self, folder: Path, settings: RunSettings, sites: Sites, journal: Journal) -> None:
+        """Of a run that was stopped, what `journal` knows is there from the beginning."""
+        self._folder, self._settings, self._sites = folder, settings, sites
+        self._network, lines = build_network(settings.model, seed=0), journal.lines
+        self.metrics = _metrics_before(settings, sites, flat_weights(self._network).size, folder.name)
+        self.metrics["run"]["start"] = journal.start
+        self.metrics["rounds"] += lines
+        self._best = max((auc for line in lines if (auc := _auc(line)) is not None), default=-1.0)
 
     def round(self, result: RoundResult) -> dict[str, Any]:
         """Keep a finished round and its weights; returns its line in rounds.jsonl."""
@@ -40,9 +39,9 @@ class RunRecord:
         self.metrics["rounds"].append(line)
         self.metrics["validation"] = result.validation.as_metrics()  # whoever flags studies needs a threshold from it
         set_flat_weights(self._network, result.weights)
-        run_folder.append_round(self._folder, line)
+        run_folder.write_rounds(self._folder, self.metrics["rounds"])
         self._write_model(run_folder.MODEL)
-        auc = line["validation"]["pooled"][CLASSES[0]]["auc"]
+        auc = _auc(line)
         if auc is not None and auc > self._best:
             self._best = auc
             self._write_model(run_folder.BEST_MODEL)
@@ -90,6 +89,12 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
         "cross_site": None,
         "baselines": {},
     }
+
+
+def _auc(line: Mapping[str, Any]) -> float | None:
+    """Of any hemorrhage, pooled, on the validation patients of a round."""
+    auc: float | None = line["validation"]["pooled"][CLASSES[0]]["auc"]
+    return auc
 
 
 def _versions() -> dict[str, str]:

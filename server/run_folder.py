@@ -5,6 +5,7 @@ config.yaml · rounds.jsonl · metrics.json · model.safetensors · model-best.s
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,8 @@ def create_run_folder(path: Path, settings: RunSettings) -> None:
     write_whole(path / CONFIG, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
-def append_round(path: Path, line: dict[str, Any]) -> None:
-    with (path / ROUNDS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+def write_rounds(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    write_whole(path / ROUNDS, "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ class RunSettings(Settings):
     seed: int = Field(0, ge=0)
     minimum_sites: int = Field(1, ge=1, description="fewest usable answers for a round to count")
     deadline_s: float = Field(3600, gt=0, description="longest wait for the answers of one step of a round")
+    keep_updates: bool = Field(False, description="keep the sites' updates of finished rounds in the journal")
     init_weights: str = Field("", description="safetensors file to start from: a ResNet's encoder, or an earlier model")
     mlflow: str = Field("", description="log rounds to an MLflow store: `sqlite` for a file beside the run, or its URI")
     evaluation: EvaluationSettings = EvaluationSettings()

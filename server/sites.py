@@ -34,7 +34,7 @@ def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int
     config = records.pack_plan(plan)
     messages = [Message(records.question(config), node, records.ROLL_CALL) for node in nodes]
     progress.step("preparing sites", len(nodes))
-    answers = exchange(grid, messages, nodes, deadline_s, progress.answer)
+    answers = exchange(grid, messages, nodes, deadline_s, lambda site, _: progress.answer(site))
     names: dict[int, str] = {}
     info: dict[str, SiteInfo] = {}
     present = answers.unpacked(records.unpack_site_info)

@@ -84,16 +84,21 @@ def run(
     mlflow: Annotated[
         str | None, typer.Option(help="Log rounds to an MLflow store: sqlite for a file beside the run, or its URI.")
     ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, which was stopped; takes no other settings.")
+    ] = None,
     config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
+    from server.run_folder import CONFIG
     from simulation.settings import (
         held_out_of,
         parameters_of,
         read_config,
+        refuse_beside_resume,
         refuse_idle_flags,
         resolved_models,
         simulation_settings,
@@ -122,6 +127,8 @@ def run(
         "evaluation.alone": alone,
         "evaluation.compare_with": resolved_models(compare_with) if compare_with else None,
     }
+    if resume is not None:
+        config, out = resume / CONFIG, refuse_beside_resume(resume, {**flags, "config": config, "out": out})
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
     refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -129,7 +136,7 @@ def run(
     from simulation.engine import default_workers
     from simulation.federation import simulate
 
-    metrics = simulate(settings, folder, workers or default_workers(), stderr())
+    metrics = simulate(settings, folder, workers or default_workers(), stderr(), resume is not None)
     if as_json:
         print(json.dumps({"folder": str(folder), **_without_histograms(metrics)}))
     else:

@@ -147,6 +147,14 @@ def resolved_models(names: Sequence[str]) -> list[str]:
     return [name if name in (FIRST, PREVIOUS) else str(Path(name).resolve()) for name in names]
 
 
+def refuse_beside_resume(run: Path, flags: Mapping[str, object]) -> Path:
+    """`run`; raises SettingsError where a setting is given beside `--resume`."""
+    given = [name.rpartition(".")[2].replace("_", "-") for name, value in flags.items() if value is not None]
+    if given:
+        raise SettingsError(f"--resume {run}: goes on with the settings of the run; leave out --{', --'.join(given)}.")
+    return run
+
+
 def refuse_idle_flags(data: DataSettings, flags: Mapping[str, object]) -> None:
     """Raises SettingsError where a flag of some partitions was given and this one does not heed it."""
     heeding = {"--alpha": ("dirichlet", "quantity"), "--min-studies": DEALINGS}

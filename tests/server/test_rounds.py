@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.segmentation_sums import SegmentationSums
 from bloodnet_model.splits import HELD_OUT
+from server.journal import Journal
 from server.rounds import Federation, RoundResult, evaluate, round_plan, run_rounds
 from server.settings import RunSettings, run_settings
 from server.sites import roll_call
@@ -114,7 +117,12 @@ def run(
     nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
 ) -> tuple[list[RoundResult], RunSettings]:
     federation, weights = start(nodes, asleep, **overrides)
-    return list(run_rounds(federation, weights)), federation.settings
+    return rounds_of(federation, weights), federation.settings
+
+
+def rounds_of(federation: Federation, weights: NDArray[np.float32]) -> list[RoundResult]:
+    with TemporaryDirectory() as folder:
+        return list(run_rounds(federation, Journal.begin(Path(folder), federation.run, {}, weights)))
 
 
 def start(
@@ -229,7 +237,7 @@ def test_a_site_whose_studies_are_held_out_tests_and_trains_nothing() -> None:
         return site("b", 5.0, splits=("test-random",))(kind, content)  # type: ignore[return-value]
 
     federation, weights = start({1: site("a", 1.0), 2: held_out})
-    results = list(run_rounds(federation, weights))
+    results = rounds_of(federation, weights)
     assert results[-1].weights.tolist() == [1.0] * 3
     assert results[-1].refused == results[-1].validation.withheld == {}
     plan = round_plan(federation.settings, "r", 2)

@@ -1,0 +1,114 @@
+"""A run that is killed at any moment goes on, and ends in the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulation.phantom import PhantomSettings, write_federation
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = [sys.executable, "-c", "from simulation.cli import main; main()", "run", "--workers", "2"]
+ROUNDS, SITES = 3, 3
+LINES = 2 + ROUNDS * (SITES + 2)
+"""Of a whole run's journal: run, first weights; then each round's updates, weights and end."""
+
+NAMED = {
+    "the first weights are kept": 2,
+    "one of three updates is accepted": 3,
+    "all updates are accepted": 5,
+    "a round is aggregated": 6,
+    "a round is over": 7,
+    "two updates of the last round are accepted": 14,
+    "the last round is over": LINES,
+}
+
+
+@pytest.fixture(scope="module")
+def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "hospitals"
+    settings = PhantomSettings(hospitals=SITES, studies=12, slices=8, matrix=64, seed=5)
+    write_federation(folder, settings, 1, lambda: None)
+    return folder
+
+
+def flags(hospitals: Path) -> list[str]:
+    flags = ["--dataset", "folder", "--data", str(hospitals), "--rounds", str(ROUNDS), "--local-epochs", "1"]
+    flags += ["--strategy", "fedadam"]  # which has a memory of its own
+    return [*flags, "--no-central"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(hospitals: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    out = tmp_path_factory.mktemp("run") / "whole"
+    subprocess.run([*COMMAND, *flags(hospitals), "--out", str(out)], cwd=ROOT, check=True, capture_output=True)
+    assert len(log_lines(out)) == LINES
+    return (out / "model.safetensors").read_bytes()
+
+
+def log_lines(out: Path) -> list[bytes]:
+    try:
+        return (out / "journal" / "log.jsonl").read_bytes().splitlines()
+    except OSError:
+        return []
+
+
+def killed_at(arguments: list[str], out: Path, lines: int, delay_s: float) -> int:
+    """SIGKILL for the run and its workers, once the journal has so many lines; returns how many it has then."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while len(log_lines(out)) < lines and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return len(log_lines(out))
+
+
+def resumed(out: Path) -> bytes:
+    done = subprocess.run([*COMMAND, "--resume", str(out)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return (out / "model.safetensors").read_bytes()
+
+
+def assert_nothing_was_lost(out: Path, before: int) -> None:
+    events = [json.loads(line) for line in log_lines(out)]
+    assert len(events) == LINES >= before
+    asked = Counter((event["round"], event["site"]) for event in events if event["event"] == "update")
+    assert set(asked.values()) == {1}  # no accepted update was asked for again
+    assert [event["round"] for event in events if event["event"] == "round"] == [1, 2, 3]
+    assert len((out / "rounds.jsonl").read_text().splitlines()) == ROUNDS
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert [line["round"] for line in metrics["rounds"]] == [1, 2, 3]
+    assert metrics["test"]["pooled"]["any"]["studies"] == 9
+    assert metrics["validation"] is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lines", NAMED.values(), ids=NAMED.keys())
+def test_killed_at_a_named_point(lines: int, hospitals: Path, undisturbed: bytes, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    before = killed_at([*flags(hospitals), "--out", str(out)], out, lines, 0.0)
+    assert resumed(out) == undisturbed
+    assert_nothing_was_lost(out, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_again_and_again_at_random(seed: int, hospitals: Path, undisturbed: bytes, tmp_path: Path) -> None:
+    rng, out, lines = np.random.default_rng(seed), tmp_path / "run", 2
+    arguments = [*flags(hospitals), "--out", str(out)]
+    while lines < LINES:
+        lines = min(LINES, lines + int(rng.integers(1, 7)))
+        lines = max(lines, killed_at(arguments, out, lines, float(rng.uniform(0, 0.3))))
+        arguments = ["--resume", str(out)]
+    assert resumed(out) == undisturbed
+    assert_nothing_was_lost(out, lines)
