@@ -256,6 +256,7 @@ class Run(_Entry):
     link: str
     parameters: int
     seed: int
+    strategy_parameters: dict[str, float | int | str] = {}
     start: str = ""
     versions: dict[str, str] = {}
 

@@ -69,6 +69,7 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
             "name": name,
             "data": settings.data.get("name", "hospitals"),
             "strategy": settings.strategy,
+            "strategy_parameters": settings.strategy_parameters,
             "rounds": settings.rounds,
             "preset": settings.model.preset,
             "link": settings.model.network.link,

@@ -104,6 +104,7 @@ def _started(address: str, artifacts: Path, settings: RunSettings, name: str) ->
         raise SettingsError(f"mlflow: {address} cannot be used ({said}); give sqlite, or a store's address.") from None
     for key, value in {
         "strategy": settings.strategy,
+        **settings.strategy_parameters,
         "rounds": settings.rounds,
         "local_epochs": settings.local_epochs,
         "seed": settings.seed,
