@@ -17,7 +17,7 @@ from server.settings import RunSettings
 from simulation.federation import run_local
 from simulation.hospitals import hospitals
 from simulation.settings import simulation_settings
-from strategies.aggregation import weighted_mean
+from strategies.aggregation import weighted_sum
 
 _SETTINGS = {"rounds": 4, "local_epochs": 2, "data": {"studies": 40, "central": False}}
 
@@ -64,5 +64,5 @@ def _bare_loop(settings: RunSettings, sites: list[Path]) -> float:
             rng = np.random.default_rng([number, i])
             states[i] = train_round(network, studies, settings.model, schedule, rng, states[i]).optimizer_state
             updates.append(flat_weights(network))
-        weights = weighted_mean(updates, [1.0] * len(updates))
+        weights = weighted_sum(updates, [1 / len(updates)] * len(updates)).astype(np.float32)
     return time.perf_counter() - started

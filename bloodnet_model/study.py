@@ -7,6 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+SITE_NAME: Final = "[A-Za-z0-9-]{1,64}"
+"""Pattern of a site's name, which travels and may be part of a file's."""
+
 GROUP_NAME: Final = "[a-z0-9-]{1,32}"
 """Pattern of the name of a group in which a study may be counted, such as its scanner; it travels."""
 

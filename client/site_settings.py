@@ -9,11 +9,10 @@ from pydantic import Field, model_validator
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import DeviceChoice, Settings, validated
+from bloodnet_model.study import SITE_NAME
 from client.groups import GroupedBy
 
 SITE_FILE = "site.yaml"
-SITE_NAME = "[A-Za-z0-9-]{1,64}"
-"""Pattern of a name that may travel, and be a folder."""
 
 
 class SeriesRules(Settings):

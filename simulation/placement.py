@@ -16,7 +16,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 from bloodnet_model.labels import CLASSES, UNKNOWN
 from bloodnet_model.splits import HELD_OUT, SPLITS, Split
-from client.site_settings import SITE_NAME
+from bloodnet_model.study import SITE_NAME
 from simulation.catalogue import KINDS, CataloguedStudy
 from simulation.tables import read_rows
 

@@ -27,17 +27,11 @@ def average(updates: Sequence[Update], weighting: Weighting) -> NDArray[np.float
 
 
 def shares(updates: Sequence[Update], weighting: Weighting) -> list[float]:
-    """Each site's part in a mean, together one."""
-    return _parts([update.studies if weighting == "studies" else 1 for update in updates])
+    """Each site's part in a mean, together one.
 
-
-def weighted_mean(vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Mean of flat weight vectors (parameters,), as FedAvg's."""
-    return weighted_sum(vectors, _parts(weights)).astype(np.float32)
-
-
-def _parts(weights: Sequence[float]) -> list[float]:
-    """Raises RoundError where no weight is positive: dividing by their sum would destroy the model."""
+    Raises RoundError where no site trained on a study: dividing by their sum would destroy the model.
+    """
+    weights = [update.studies if weighting == "studies" else 1 for update in updates]
     total = sum(weights)
     if not total > 0:
         raise RoundError("No site trained on any study this round; check the sites' ledgers.")

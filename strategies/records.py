@@ -6,6 +6,7 @@ each array of a message costs requests of its own.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -14,7 +15,9 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
+from bloodnet_model.errors import UnusableAnswer
 from bloodnet_model.settings import ModelSettings, Settings, validated
+from bloodnet_model.study import SITE_NAME
 
 ROLL_CALL: Final = "query.roll_call"
 """Message type that asks a site who it is and what it holds."""
@@ -127,7 +130,10 @@ def pack_site_info(info: SiteInfo) -> RecordDict:
 
 
 def unpack_site_info(content: RecordDict) -> SiteInfo:
+    """Raises UnusableAnswer for a name that no site can have: the coordinator names files after it."""
     site = content.config_records[_SITE]
+    if not re.fullmatch(SITE_NAME, str(site[_NAME])):
+        raise UnusableAnswer("bad-name")
     counts, ledger = (
         {str(key): int(cast(int, value)) for key, value in content.metric_records[name].items()}
         for name in (_COUNTS, _LEDGER)

@@ -252,6 +252,13 @@ def test_sites_without_a_study_to_train_on_do_not_make_a_run() -> None:
         run({1: site("a", 1.0), 2: site("b", 5.0, splits=("test-random",))}, minimum_sites=2)
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "a\n", "x" * 65])
+def test_a_name_that_could_be_a_path_is_not_admitted(name: str) -> None:
+    federation, weights = start({1: site("a", 1.0), 2: site(name, 5.0)})
+    assert federation.sites.refused == {"node-2": "bad-name"}
+    assert rounds_of(federation, weights)[-1].weights.tolist() == [1.0] * 3
+
+
 def test_a_second_site_of_the_same_name_is_not_admitted() -> None:
     results, _ = run({1: site("a", 1.0), 2: site("a", 5.0)})
     assert results[-1].weights.tolist() == [1.0] * 3
