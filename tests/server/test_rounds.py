@@ -156,6 +156,8 @@ def test_the_order_of_nodes_changes_no_bit() -> None:
         (Error(0, "/data/patients/mueller.dcm"), "node-error"),
         (records.refusal("bad-data"), "bad-data"),
         (records.pack_update(Update(np.full(3, np.nan, np.float32), 9, 1, (1, 0, 0, 0), 1)), "not-finite"),
+        (records.pack_update(Update(np.zeros(3, np.float32), 9, 1, (float("nan"), 0, 0, 0), 1)), "not-finite"),
+        (records.pack_update(Update(np.zeros(3, np.float32), 9, 1, (1, 0, 0, 0), float("inf"))), "not-finite"),
         (records.pack_update(Update(np.zeros(4, np.float32), 9, 1, (1, 0, 0, 0), 1)), "wrong-shape"),
         (records.pack_update(Update(np.zeros(3, np.float32), 10**9, 1, (1, 0, 0, 0), 1)), "too-many-studies"),
         (RecordDict({"status": records.status(records.OK)}), "unreadable"),
