@@ -133,7 +133,7 @@ def run(
     refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
-    from simulation.engine import default_workers
+    from simulation.engines.local import default_workers
     from simulation.federation import simulate
 
     metrics = simulate(settings, folder, workers or default_workers(), stderr(), resume is not None)
@@ -155,7 +155,7 @@ def phantom(
     workers: Workers = None,
 ) -> None:
     """Write synthetic head CTs as DICOM series with labels and masks, one site folder a hospital."""
-    from simulation.engine import default_workers
+    from simulation.engines.local import default_workers
     from simulation.hospitals import draw_phantoms
     from simulation.phantom import PhantomSettings
 

@@ -40,7 +40,7 @@ def compare(
     from simulation.comparison.console import print_comparison
     from simulation.comparison.page import REPORT
     from simulation.comparison.run import compare, comparison_settings
-    from simulation.engine import default_workers
+    from simulation.engines.local import default_workers
     from simulation.settings import read_config, sources_of, with_flags
 
     flags = {
@@ -90,7 +90,7 @@ def ablate(
     from simulation.ablation.console import print_ablation
     from simulation.ablation.page import REPORT
     from simulation.ablation.run import ablate, ablation_settings
-    from simulation.engine import default_workers
+    from simulation.engines.local import default_workers
     from simulation.settings import read_config, sources_of, with_flags
 
     flags = {

@@ -18,7 +18,7 @@ from server.comparisons import paired_entry, paired_figures
 from server.report import render_report
 from server.run_folder import CONFIG, MODEL, check_run_folder, read_metrics, write_metrics
 from server.settings import RunSettings, to_run_config
-from simulation.engine import LocalGrid, server_context
+from simulation.engines.local import LocalGrid, server_context
 from simulation.hospitals import as_used, hospitals, shares_table
 from simulation.paired_comparison import pooled, scored_sites
 from simulation.phantom import is_synthetic

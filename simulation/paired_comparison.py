@@ -20,7 +20,7 @@ from bloodnet_model.splits import Split
 from bloodnet_model.weights import load_network
 from client.dataset import load_site, prepare
 from client.tested_site import TestedSite
-from simulation.engine import one_thread
+from simulation.engines.local import one_thread
 
 REPLICATES: Final = 1000
 _AT_ONCE: Final = 50  # replicates, so that memory stays bounded

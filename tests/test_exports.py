@@ -24,7 +24,7 @@ DOORS = {
     "server.app": {"app"},
     "server.report": {"render_report"},
     "simulation.federation": {"simulate"},
-    "simulation.engine": {"LocalGrid"},
+    "simulation.engines.local": {"LocalGrid"},
     "simulation.phantom": {"PhantomSettings", "draw_study", "write_federation"},
 }
 HISTOGRAM = {"from_scores", "auc", "auc_error_bound", "auc_interval", "__add__"}

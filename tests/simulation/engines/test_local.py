@@ -9,7 +9,7 @@ from flwr.app import Message
 
 from server.rounds import round_plan
 from server.settings import run_settings
-from simulation.engine import LocalGrid
+from simulation.engines.local import LocalGrid
 from simulation.phantom import PhantomSettings, write_federation
 from strategies import records
 

@@ -1,0 +1,1 @@
+"""Ways of running a federation on this machine: the same two apps, over three kinds of Flower grid."""
