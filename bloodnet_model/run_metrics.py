@@ -24,6 +24,11 @@ ALL: Final = "all"
 ELSEWHERE: Final = "others than "
 """In a comparison, patients are `all`, a site's by its name, or those of all others: this and its name."""
 
+SiteStatus = Literal["ok", "refused", "not-asked", "set-aside"]
+"""What a round made of a site: its update counted, did not, or was not asked for."""
+NO_ANSWER: Final = "no-answer"
+"""The reason of a site that said nothing before the deadline."""
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -223,14 +228,23 @@ class CrossSite(_Entry):
 
 
 class SiteRound(_Entry):
-    """What one site did in one round; `reason` is set where it was lost."""
+    """What one site did in one round; `reason` is set where it was lost.
 
-    status: str
+    status:     `not-asked` where the round's draw left it out, `set-aside` after three refusals in a row, until the
+                coordinator admits it again
+    seconds:    of its local training by the site's clock
+    answered_s: from the question to its answer by the coordinator's clock
+    norm:       L2 norm of its weights minus the round's
+    """
+
+    status: SiteStatus
     studies: int | None = None
     steps: int | None = None
     loss: float | None = None
     seconds: float | None = None
     reason: str = ""
+    answered_s: float | None = None
+    norm: float | None = None
 
 
 class Round(_Entry):
@@ -243,10 +257,51 @@ class Round(_Entry):
     train_loss: float | None
     validation: Evaluation
     dice: float | None = None
+    readmitted: list[str] = []
+
+
+class RoundValue(_Entry):
+    """What a metric of validation was in a round."""
+
+    round: int
+    value: float | None
+
+
+class Selection(_Entry):
+    """Which round's model the run ends with, and how it stands to the other one.
+
+    metric:         its name in `server.selection.METRICS`
+    planned_rounds: how many were asked for; fewer were done where it `stopped_early`, after `patience` rounds without
+                    improvement
+    """
+
+    metric: str
+    chosen: Literal["last", "best"]
+    last: RoundValue
+    best: RoundValue | None
+    stopped_early: bool
+    patience: int
+    planned_rounds: int
+
+
+class Forecast(_Entry):
+    """When the rounds will be over, and which deadline would do; see `server.forecast`. `ends_at` is ISO 8601."""
+
+    seconds_a_round: float
+    ends_at: str | None
+    slowest: str | None
+    slowest_s: float | None
+    deadline_s: float | None
 
 
 class Run(_Entry):
-    """What was run; `versions` are those of the software at the coordinator, `start` what it began from."""
+    """What was run; `versions` are those of the software at the coordinator, `start` what it began from.
+
+    minimum_sites: usable updates that a round needs
+    deadline_s:    longest wait for the answers of one step
+    participation: share of the sites that is asked in a round
+    local_steps:   of a site in a round, where steps and not epochs were set
+    """
 
     name: str
     data: str
@@ -259,6 +314,10 @@ class Run(_Entry):
     strategy_parameters: dict[str, float | int | str] = {}
     start: str = ""
     versions: dict[str, str] = {}
+    minimum_sites: int | None = None
+    deadline_s: float | None = None
+    participation: float | None = None
+    local_steps: int | None = None
 
 
 class Site(_Entry):
@@ -301,6 +360,8 @@ class RunMetrics(_Entry):
     held_out:    test sets of their own
     comparisons: paired, of the last weights with other models
     cross_site:  of models that one hospital trained alone, where the run had them trained
+    selection:   None before the end of round 1
+    forecast:    None before the end of round 1
     """
 
     version: Literal[1, 2] = Field(alias="schema")
@@ -315,6 +376,8 @@ class RunMetrics(_Entry):
     cross_site: CrossSite | None = None
     baselines: dict[str, Baseline] = {}
     partition: dict[str, Share] = {}
+    selection: Selection | None = None
+    forecast: Forecast | None = None
 
 
 def load_metrics(run_folder: Path) -> RunMetrics:

@@ -1,5 +1,6 @@
 """How the report writes its figures."""
 
+from datetime import datetime
 from typing import Final, Protocol
 
 from bloodnet_model.run_metrics import AucRecord
@@ -103,6 +104,40 @@ def in_words(code: str) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 hospital`, `1,204 hospitals`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """To about two digits.
+
+    >>> duration(0.42), duration(41.3), duration(130), duration(8040), duration(200_000)
+    ('0.4 s', '41 s', '2 min', '2 h 14 min', '2 d 8 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
+
+
+def duration_in_full(seconds: float) -> str:
+    """Of a round figure, in words.
+
+    >>> duration_in_full(30), duration_in_full(120), duration_in_full(3600), duration_in_full(172_800)
+    ('30 seconds', '2 minutes', '1 hour', '2 days')
+    """
+    for unit, unit_s in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= unit_s and seconds % unit_s == 0 and (unit != "day" or seconds > unit_s):
+            return counted(int(seconds // unit_s), unit)
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def clock(then: datetime, now: datetime) -> str:
+    """`14:32`, with the day where it is not today's: `Fri 27 Nov 14:32`."""
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%a} {then.day} {then:%b %H:%M}"
 
 
 def sentence(text: str) -> str:
