@@ -1,6 +1,7 @@
 """What a person at the coordinator's terminal sees. All of it goes to stderr, so that stdout stays for results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Self
 
 from rich.console import Console
@@ -8,15 +9,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from bloodnet_model.labels import CLASSES
-from bloodnet_model.run_metrics import ALL, ELSEWHERE
+from bloodnet_model.run_metrics import ALL, ELSEWHERE, Forecast
+from server.wording import clock, duration
 
 ANY = CLASSES[0]
 _SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
 """Of a round: what lies before a step, and the step's own part."""
+_FEW: Final = 3
+_FEW_COLUMNS: Final = 40
+_SOON_S: Final = 600
 
 
 class RoundsBar:
-    """A bar over all answers of a run: what is being done, who answered, time left."""
+    """A bar over all answers of a run: what is being done, for whom it waits, time left."""
 
     def __init__(self, rounds: int, console: Console | None = None) -> None:
         self._bar = Progress(
@@ -31,8 +36,8 @@ class RoundsBar:
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=rounds, sites="")
-        self._done = 0  # whole rounds
-        self._expected, self._answered, self._share = 0, 0, (0.0, 0.0)
+        self._done, self._share = 0, (0.0, 0.0)  # whole rounds, and what the step is of the next
+        self._asked, self._waiting, self._until = 0, list[str](), ""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -41,9 +46,11 @@ class RoundsBar:
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def step(self, label: str, sites: int) -> None:
-        """A step begins; `label` is what the sites are asked for."""
-        self._expected, self._answered = sites, 0
+    def step(self, label: str, names: Iterable[str], until: datetime | None = None) -> None:
+        """A step begins; `label` is what the sites `names` are asked for, and `until` when they are given up."""
+        self._waiting = list(names)
+        self._asked = len(self._waiting)
+        self._until = f" until {_deadline(until)}" if until else ""
         self._share = _SHARES.get(label, (0.0, 0.0))
         self._bar.update(self._task, description=label)
         self._show()
@@ -54,35 +61,71 @@ class RoundsBar:
             self._bar.console.print(sentence, highlight=False)
 
     def answer(self, site: str) -> None:
-        self._answered += 1
+        if site in self._waiting:
+            self._waiting.remove(site)
         self._show()
 
     def done(self, number: int, sentence: str) -> None:
         """Round `number` is finished; its sentence stays on the screen."""
-        self._done, self._share = number, (0.0, 0.0)
+        self._done, self._share, self._waiting = number, (0.0, 0.0), []
         self._show()
         self._bar.console.print(sentence, highlight=False)
 
     def _show(self) -> None:
         before, share = self._share
-        part = before + share * self._answered / max(1, self._expected)
-        sites = f"{self._answered} of {self._expected} sites"
-        self._bar.update(self._task, completed=self._done + part, sites=sites)
+        part = before + share * (1 - len(self._waiting) / max(1, self._asked))
+        waits = f"{waiting_text(self._waiting, self._asked)}{self._until if self._waiting else ''}"
+        self._bar.update(self._task, completed=self._done + part, sites=waits)
 
 
-def round_sentence(line: dict[str, Any], rounds: int) -> str:
-    """One line of at most 80 columns for a finished round, from its entry in metrics.json; AUC is of validation."""
-    sites = line["sites"]
-    good = [site for site, entry in sites.items() if entry["status"] == "ok"]
-    bad = [f"{site} {entry['reason']}" for site, entry in sites.items() if entry["status"] != "ok"]
-    dice = "" if line["dice"] is None else f"  Dice {line['dice']:.2f}"
-    trouble = f"  [yellow]lost this round: {', '.join(bad)}[/]" if bad else ""
+def waiting_text(waiting: Sequence[str], asked: int) -> str:
+    """`waiting for site-b, site-c` where few are left, `waiting for 8 of 12 sites` before, `12 of 12 sites` after.
+
+    Few are as many as can be read at a glance.
+    """
+    if not waiting:
+        return f"{asked} of {asked} sites"
+    names = ", ".join(waiting)
+    if len(waiting) <= _FEW and len(names) <= _FEW_COLUMNS:
+        return f"waiting for {names}"
+    return f"waiting for {len(waiting)} of {asked} sites"
+
+
+def _deadline(until: datetime) -> str:
+    """`14:40`, with seconds where they matter: a deadline of a minute or two."""
+    left_s = (until - datetime.now(until.tzinfo)).total_seconds()
+    return f"{until:%H:%M:%S}" if left_s < 120 else clock(until, datetime.now(until.tzinfo))
+
+
+def round_sentence(line: Mapping[str, Any], rounds: int, ends: str = "") -> str:
+    """One line for a finished round, from its entry in metrics.json: 80 columns unless there was trouble.
+
+    AUC and Dice are of validation. `ends`: when the run will, in place of the round's seconds.
+    """
+    by_status: dict[str, list[str]] = {"ok": [], "refused": [], "not-asked": [], "set-aside": []}
+    for site, entry in line["sites"].items():
+        by_status[entry["status"]].append(site)
+    good, asked = len(by_status["ok"]), len(by_status["ok"]) + len(by_status["refused"])
+    who = f"{good} of {asked} {'asked' if by_status['not-asked'] else 'sites'}"
     record = line["validation"]["pooled"][ANY]
     auc = auc_text(record) if record["auc"] is None else f"{record['auc']:.3f}"
+    dice = "" if line["dice"] is None else f"  Dice {line['dice']:.2f}"
+    time = f"ends {ends}" if ends else duration(line["seconds"])
+    lost = [f"{site} {line['sites'][site]['reason']}" for site in by_status["refused"]]
+    aside = {"lost": lost, "set aside": by_status["set-aside"], "back": line.get("readmitted", ())}
+    said = "; ".join(f"{what}: {', '.join(of)}" for what, of in aside.items() if of)
     return (
-        f"round {line['round']}/{rounds}  {len(good)} of {len(sites)} sites  loss {line['train_loss']:.2f}  "
-        f"validation AUC {auc}{dice}  [dim]{line['seconds']:.0f} s[/]{trouble}"
+        f"round {line['round']}/{rounds}  {who}  loss {line['train_loss']:.2f}  validation AUC {auc}{dice}  "
+        f"[dim]{time}[/]{f'  [yellow]{said}[/]' if said else ''}"
     )
+
+
+def run_end(told: Forecast | None, now: datetime) -> str:
+    """`14:32`, for `round_sentence`; nothing where the end is so near that the round's seconds say more."""
+    if told is None or told.ends_at is None:
+        return ""
+    end = datetime.fromisoformat(told.ends_at)
+    return clock(end, now) if (end - now).total_seconds() >= _SOON_S else ""
 
 
 def auc_text(record: dict[str, Any]) -> str:

@@ -91,7 +91,7 @@ def _usual_answers_s(lines: Sequence[Line]) -> dict[str, float]:
     """Median seconds from question to answer, by site, of those that answered; whether it was usable is no matter."""
     taken: dict[str, list[float]] = {}
     for site, entry in _asked(lines):
-        if entry.get("answered_s") is not None:
+        if entry.get("answered_s") is not None and entry.get("reason") != NO_ANSWER:
             taken.setdefault(site, []).append(entry["answered_s"])
     return {site: median(seconds) for site, seconds in sorted(taken.items())}
 

@@ -79,6 +79,14 @@ def test_a_refused_answer_is_an_answer() -> None:
     assert (found.slowest, found.slowest_s) == ("b", 50)
 
 
+def test_the_wait_for_no_answer_is_not_an_answers_time() -> None:
+    one = line(1, a=5.0)
+    one["sites"]["b"] = {"status": "refused", "reason": NO_ANSWER, "answered_s": 60.0}
+    found = forecast([one], 3, NOW)
+    assert found is not None
+    assert found.slowest == "a"
+
+
 def test_older_lines_name_no_slowest() -> None:
     older = {"round": 1, "seconds": 60.0, "sites": {"a": {"status": "ok", "seconds": 30.0}}}
     found = forecast([older], 2, NOW)
