@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -30,11 +31,20 @@ _STEPS_BETWEEN_LOOKS: Final = 25
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where a round stands in the whole run, so that one warm-up and one cosine span all rounds."""
+    """Where a round stands in the whole run, so that one warm-up and one cosine span all rounds.
+
+    most_steps: of a round, where its epochs have more; 0 for whole epochs
+    """
 
     round: int
     total_rounds: int
     epochs: int
+    most_steps: int = 0
+
+    def steps(self, per_epoch: int) -> int:
+        """Of a round whose epochs have so many."""
+        whole = self.epochs * per_epoch
+        return min(whole, self.most_steps) if self.most_steps else whole
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ def train_round(
     optimizer_state: OptimizerState | None = None,
     proximal_mu: float = 0.0,
 ) -> TrainingResult:
-    """Train `network` in place for `schedule.epochs` epochs and return the losses and the optimiser's state.
+    """Train `network` in place for the schedule's epochs or steps and return the losses and the optimiser's state.
 
     What a study is seen as depends on `rng`, its number and the epoch, not on the studies that share its batch.
 
@@ -72,14 +82,14 @@ def train_round(
     optimizer = new_optimizer(network, training)
     if optimizer_state:
         restore_optimizer(optimizer, network, optimizer_state)
-    steps = schedule.epochs * steps_per_epoch(len(studies), training.studies_per_step)
+    steps = schedule.steps(steps_per_epoch(len(studies), training.studies_per_step))
     anchors = [p.detach().clone() for p in network.parameters()] if proximal_mu else []
     average = _new_average(network, training.ema_decay)
     scaler = new_scaler(device)
     network.train()
     gradients = Gradients(compiled(network, device, steps), training, scaler)
     sums = torch.zeros(4, dtype=torch.float64, device=device)
-    for step, batch in enumerate(_batches(studies, settings, schedule.epochs, device, rng), start=1):
+    for step, batch in enumerate(_batches(studies, settings, schedule.epochs, steps, device, rng), start=1):
         done = (schedule.round - 1) * steps + step - 1
         _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * steps, training))
         sums += gradients.of(batch)
@@ -100,9 +110,14 @@ def train_round(
 
 
 def _batches(
-    studies: Sequence[Study], settings: ModelSettings, epochs: int, device: torch.device, rng: np.random.Generator
+    studies: Sequence[Study],
+    settings: ModelSettings,
+    epochs: int,
+    steps: int,
+    device: torch.device,
+    rng: np.random.Generator,
 ) -> Iterator[Batch]:
-    """The batches of a round, each study's part of them from a generator of its own."""
+    """The first `steps` batches of so many epochs, each study's part of them from a generator of its own."""
     base = int(rng.integers(2**63))
     haemorrhage = np.array([study.study_labels[0] for study in studies])
 
@@ -110,7 +125,7 @@ def _batches(
         chosen, rngs = [studies[draw.study] for draw in draws], [draw.generator(base) for draw in draws]
         return make_batch(chosen, settings.training, settings.network.neighbours, rngs, device)
 
-    return batches_ahead(make, epochs_of(haemorrhage, epochs, settings.training, rng), device)
+    return batches_ahead(make, islice(epochs_of(haemorrhage, epochs, settings.training, rng), steps), device)
 
 
 def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor], mu: float) -> None:

@@ -136,15 +136,23 @@ def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal
         network,
         studies,
         plan.model,
-        Schedule(plan.round, plan.total_rounds, plan.local_epochs),
+        Schedule(plan.round, plan.total_rounds, plan.local_epochs, plan.local_steps),
         np.random.default_rng(derive_seed(plan.seed, data.site.settings.name, plan.round)),
-        state.before(plan.round),
+        state.after(plan.counted_round),
         proximal_mu,
     )
     if plan.round < plan.total_rounds:
-        state.save(plan.round, result.optimizer_state)
+        state.save(plan.round, result.optimizer_state, plan.counted_round)
     losses = (result.loss, result.mask_loss, result.slice_loss, result.study_loss)
-    return Update(flat_weights(network), len(studies), result.steps, losses, time.monotonic() - started)
+    return Update(
+        flat_weights(network),
+        len(studies),
+        result.steps,
+        losses,
+        time.monotonic() - started,
+        plan.round,
+        sum(int(study.mask_known.sum()) for study in studies),
+    )
 
 
 def site_folder(node_config: Mapping[str, str | int | float | bool], environment: Mapping[str, str]) -> Path:

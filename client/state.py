@@ -1,7 +1,8 @@
 """What a site keeps between rounds: the optimiser's moments, by run and round, in the site's own folder.
 
-ClientApp processes do not live from one message to the next. A replayed round starts from the same state, because
-the state of the round before is kept until the next one is done.
+ClientApp processes do not live from one message to the next. The coordinator names the round whose state is gone on
+from, the last one of this site that counted, and that state is kept until a later round counts: a round that is
+replayed, and one whose update came too late or was refused, leave no trace.
 """
 
 import hashlib
@@ -21,26 +22,20 @@ class SiteState:
         # The run's name comes from outside: its digest cannot point anywhere else.
         self.folder = cache / "state" / hashlib.sha256(run.encode()).hexdigest()[:16]
 
-    def before(self, round_number: int) -> OptimizerState | None:
-        """State after the latest round before `round_number` that this site took part in; None at the start."""
-        for path in reversed(self._files()):
-            if _number(path) < round_number:
-                try:
-                    return dict(load_file(path))
-                except (OSError, SafetensorError):
-                    return None
-        return None
+    def after(self, round_number: int) -> OptimizerState | None:
+        """The state after exactly that round; None where there is none that can be read, as before the first."""
+        try:
+            return dict(load_file(self._file(round_number)))
+        except (OSError, SafetensorError):
+            return None
 
-    def save(self, round_number: int, state: OptimizerState) -> None:
-        """Keep the state after `round_number`, and of the earlier ones the latest."""
+    def save(self, round_number: int, state: OptimizerState, counted_round: int) -> None:
+        """Keep the state after `round_number`, and of the earlier ones that after `counted_round`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / f"round-{round_number:05d}.safetensors", save(state))
-        for path in [path for path in self._files() if _number(path) < round_number][:-1]:
-            path.unlink(missing_ok=True)
+        write_whole(self._file(round_number), save(state))
+        for path in self.folder.glob("round-*.safetensors"):
+            if path < self._file(round_number) and path != self._file(counted_round):
+                path.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("round-*.safetensors"))
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.removeprefix("round-"))
+    def _file(self, round_number: int) -> Path:
+        return self.folder / f"round-{round_number:05d}.safetensors"

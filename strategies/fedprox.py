@@ -7,7 +7,7 @@ computed at the site, in `bloodnet_model.training`; the strategy only asks for i
 from collections.abc import Sequence
 
 import numpy as np
-from flwr.app import ConfigRecord
+from flwr.app import RecordDict
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -21,8 +21,8 @@ class FedProx(RoundStrategy):
     proximal_mu: float = Field(0.01, ge=0, description="strength of the hold; 0 is FedAvg")
     weighting: Weighting = "studies"
 
-    def instruct(self, config: ConfigRecord) -> None:
-        records.set_proximal_mu(config, self.proximal_mu)
+    def instruct(self, content: RecordDict) -> None:
+        records.set_proximal_mu(content, self.proximal_mu)
 
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State

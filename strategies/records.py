@@ -9,15 +9,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
+from pydantic import Field
 
 from bloodnet_model.errors import UnusableAnswer
 from bloodnet_model.settings import ModelSettings, Settings, validated
 from bloodnet_model.study import SITE_NAME
+from strategies.vectors import Vector
 
 ROLL_CALL: Final = "query.roll_call"
 """Message type that asks a site who it is and what it holds."""
@@ -31,17 +33,31 @@ STATUS, _CODE, _SITE, _NAME, _VERSION = "status", "code", "site", "name", "versi
 _COUNTS, _LEDGER = "counts", "ledger"
 _PLAN, _MU = "plan", "proximal-mu"
 EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
+_ROUND, _MASK_SLICES, _CONTROL = "round", "mask-slices", "control"
 _LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
 
 
+Personal = Literal["", "norms", "model"]
+"""Which part of the model is a site's own and never leaves it; none where it is empty."""
+
+
 class RoundPlan(Settings):
-    """What a round asks of every site."""
+    """What a round asks of a site.
+
+    local_steps:   at most so many optimiser steps, 0 for whole epochs
+    counted_round: the last round whose update of this site counted. The site goes on from its state after exactly that
+                   round, so an update that came too late, or was refused, changes nothing that it does next
+    personal:      which part of the model is the site's own
+    """
 
     run: str
     seed: int
     round: int
     total_rounds: int
     local_epochs: int
+    local_steps: int = Field(0, ge=0)
+    counted_round: int = Field(0, ge=0)
+    personal: Personal = ""
     model: ModelSettings
 
 
@@ -57,17 +73,25 @@ class SiteInfo:
 
 @dataclass(frozen=True)
 class Update:
-    """A site's answer to a training message."""
+    """A site's answer to a training message; its vectors are (parameters,) and need not lie in memory.
 
-    weights: NDArray[np.float32]
+    round:          which it answers
+    mask_slices:    slices of its training studies of which the mask is known
+    control_change: of SCAFFOLD, what its control has changed by since the round that counted last
+    """
+
+    weights: Vector
     studies: int
     steps: int
     losses: tuple[float, float, float, float]  # total, mask, slices, study; means over the steps
     seconds: float
+    round: int = 0
+    mask_slices: int = 0
+    control_change: Vector | None = None
 
 
-def pack_weights(weights: NDArray[np.float32]) -> ArrayRecord:
-    return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights, np.float32))})
+def pack_weights(weights: Vector) -> ArrayRecord:
+    return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights[:], np.float32))})
 
 
 def unpack_weights(record: ArrayRecord) -> NDArray[np.float32]:
@@ -78,9 +102,9 @@ def pack_plan(plan: RoundPlan, **extra: str | float) -> ConfigRecord:
     return ConfigRecord({_PLAN: plan.model_dump_json(), **extra})
 
 
-def set_proximal_mu(config: ConfigRecord, mu: float) -> None:
+def set_proximal_mu(content: RecordDict, mu: float) -> None:
     """Ask for FedProx's term; Flower's own FedProx writes the same key."""
-    config[_MU] = mu
+    content.config_records[CONFIG][_MU] = mu
 
 
 def instruction(arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
@@ -90,6 +114,12 @@ def instruction(arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
 def question(config: ConfigRecord) -> RecordDict:
     """An instruction without weights: the roll call."""
     return RecordDict({CONFIG: config})
+
+
+def with_plan(content: RecordDict, plan: RoundPlan) -> RecordDict:
+    """The same instruction with another plan; `content` stays as it was, and its arrays are shared."""
+    config = ConfigRecord({**content.config_records[CONFIG], _PLAN: plan.model_dump_json()})
+    return RecordDict({**content, CONFIG: config})
 
 
 def unpack_plan(content: RecordDict) -> RoundPlan:
@@ -144,7 +174,11 @@ def unpack_site_info(content: RecordDict) -> SiteInfo:
 def pack_update(update: Update) -> RecordDict:
     metrics: dict[str, Any] = dict(zip(_LOSSES, update.losses, strict=True))
     metrics |= {EXAMPLES: update.studies, _STEPS: update.steps, _SECONDS: update.seconds}
-    return RecordDict({STATUS: status(OK), ARRAYS: pack_weights(update.weights), METRICS: MetricRecord(metrics)})
+    metrics |= {_ROUND: update.round, _MASK_SLICES: update.mask_slices}
+    content = RecordDict({STATUS: status(OK), ARRAYS: pack_weights(update.weights), METRICS: MetricRecord(metrics)})
+    if update.control_change is not None:
+        content[_CONTROL] = pack_weights(update.control_change)
+    return content
 
 
 def unpack_update(content: RecordDict) -> Update:
@@ -156,7 +190,16 @@ def unpack_update(content: RecordDict) -> Update:
         int(cast(int, metrics[_STEPS])),
         (total, mask, slices, study),
         float(cast(float, metrics[_SECONDS])),
+        int(cast(int, metrics[_ROUND])),
+        int(cast(int, metrics[_MASK_SLICES])),
+        unpack_control(content),
     )
+
+
+def unpack_control(content: RecordDict) -> NDArray[np.float32] | None:
+    """SCAFFOLD's second vector (parameters,): to a site its control, from a site the change of its own."""
+    record = content.array_records.get(_CONTROL)
+    return None if record is None else unpack_weights(record)
 
 
 def site_order(replies: Mapping[str, Message]) -> list[Message]:

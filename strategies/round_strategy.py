@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from pydantic import ConfigDict, PrivateAttr
 from bloodnet_model.errors import RoundError
 from bloodnet_model.settings import Settings
 from strategies import records
-from strategies.records import Update
+from strategies.records import Personal, Update
 
 State = Mapping[str, NDArray[np.float64]]
 """What a strategy keeps between rounds, by name; each (parameters,)."""
@@ -30,7 +30,11 @@ class RoundStrategy(Settings, Strategy):
     model_config = ConfigDict(allow_inf_nan=False)
     keeps: ClassVar[frozenset[str]] = frozenset()
     """Names of the state of this strategy."""
+    personal: ClassVar[Personal] = ""
+    """Which part of the model stays at the sites; their plans say so, too."""
 
+    _population: int = PrivateAttr(default=0)
+    _decoder: slice = PrivateAttr(default=slice(0, 0))
     _state: dict[str, NDArray[np.float64]] = PrivateAttr(default_factory=dict)
     _previous: NDArray[np.float32] | None = PrivateAttr(default=None)
 
@@ -58,7 +62,11 @@ class RoundStrategy(Settings, Strategy):
         There are at least `fewest_sites` updates.
         """
 
-    def instruct(self, config: ConfigRecord) -> None:
+    def begin(self, population: int, decoder: slice) -> None:
+        """Told once, before the first round: how many sites may train, and where the decoder's weights are."""
+        self._population, self._decoder = population, decoder
+
+    def instruct(self, content: RecordDict) -> None:
         """Add to a training message what the sites must do for this strategy; most ask for nothing."""
 
     def state(self) -> dict[str, NDArray[np.float64]]:
@@ -77,18 +85,26 @@ class RoundStrategy(Settings, Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The weights that the round starts from are kept for `aggregate_train`."""
+        """The weights that the round starts from are kept for `next_weights`."""
         self._previous = records.unpack_weights(arrays)
-        self.instruct(config)
-        return _ask_all(arrays, config, grid, MessageType.TRAIN)
+        content = records.instruction(arrays, config)
+        self.instruct(content)
+        return _ask_all(content, grid, MessageType.TRAIN)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Raises RoundError where the updates are too few, or their combination is no finite number."""
+        """As `next_weights`, for replies in the order of the sites' names."""
+        updates = [records.unpack_update(reply.content) for reply in replies]
+        return records.pack_weights(self.next_weights(server_round, updates)), None
+
+    def next_weights(self, server_round: int, updates: Sequence[Update]) -> NDArray[np.float32]:
+        """The weights (parameters,) after the round; the state is that after it, too.
+
+        Raises RoundError where the updates are too few, or their combination is no finite number.
+        """
         if self._previous is None:
             raise RoundError("The weights that this round started from are unknown; call configure_train before.")
-        updates = [records.unpack_update(reply.content) for reply in replies]
         self.refuse_too_few(len(updates))
         combined, state = self.combine(self._previous, updates, self._state)
         with np.errstate(over="ignore"):
@@ -96,12 +112,12 @@ class RoundStrategy(Settings, Strategy):
         if not np.isfinite(weights).all():
             raise RoundError(f"Round {server_round}: the combined weights are not finite; lower the server's rate.")
         self._state = dict(state)
-        return records.pack_weights(weights), None
+        return weights
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        return _ask_all(arrays, config, grid, MessageType.EVALUATE)
+        return _ask_all(records.instruction(arrays, config), grid, MessageType.EVALUATE)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """None: histograms are pooled by `server.evaluation`; a mean of site AUCs is another quantity."""
@@ -111,6 +127,5 @@ class RoundStrategy(Settings, Strategy):
         """Nothing to add: the run folder holds the resolved settings."""
 
 
-def _ask_all(arrays: ArrayRecord, config: ConfigRecord, grid: Grid, message_type: str) -> list[Message]:
-    content = records.instruction(arrays, config)
+def _ask_all(content: RecordDict, grid: Grid, message_type: str) -> list[Message]:
     return [Message(content, node_id, message_type) for node_id in sorted(grid.get_node_ids())]

@@ -1,5 +1,5 @@
-from collections.abc import Callable
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from bloodnet_model.batches import Batch, choose_slices, epochs_of, slice_stack, unpack_mask
+from bloodnet_model.batches import Batch, choose_slices, epochs_of, make_batch, slice_stack, unpack_mask
 from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.prediction import dice, predict_study
-from bloodnet_model.settings import Link, ModelSettings, model_settings
+from bloodnet_model.settings import Link, ModelSettings, TrainingSettings, model_settings
 from bloodnet_model.study import Study
 from bloodnet_model.training import (
     OptimizerState,
@@ -304,3 +304,42 @@ def test_a_study_is_seen_anew_each_epoch_whatever_the_others_are(small: ModelSet
     other = seen_in_training([*same, make_study(4, slices=30), make_study(5, positive=False)], small, 3)
     assert len(first) == len(other) == 4 * 3
     assert len(first & other) == 2 * 3
+
+
+def test_a_round_of_so_many_steps_is_the_start_of_the_whole_one(small: ModelSettings, make_study: MakeStudy) -> None:
+    studies = [make_study(i) for i in range(6)]  # three steps an epoch
+    whole = trained(studies, small, Schedule(1, 1, 2))
+    assert whole[1].steps == 6
+    assert trained(studies, small, Schedule(1, 1, 2, most_steps=6))[0] == whole[0]
+    assert trained(studies, small, Schedule(1, 1, 2, most_steps=99))[0] == whole[0]
+    cut = trained(studies, small, Schedule(1, 1, 50, most_steps=4))[1]
+    assert (cut.steps, cut.optimizer_state["step.conv1.weight"].item()) == (4, 4)
+
+
+def test_the_cosine_of_cut_rounds_ends_with_the_last_of_them(
+    small: ModelSettings, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def noted(step: int, total_steps: int, settings: TrainingSettings) -> float:
+        seen.append((step, total_steps))
+        return learning_rate_at(step, total_steps, settings)
+
+    monkeypatch.setattr("bloodnet_model.training.learning_rate_at", noted)
+    for number in (1, 2, 3):
+        trained([make_study(i) for i in range(6)], small, Schedule(number, 3, 2, most_steps=4))
+    assert seen == [(step, 12) for step in range(12)]
+
+
+def test_a_cut_round_makes_no_batch_that_it_does_not_need(
+    small: ModelSettings, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def noted(studies: Sequence[Study], *others: Any) -> Batch:
+        made.append(len(studies))
+        return make_batch(studies, *others)
+
+    monkeypatch.setattr("bloodnet_model.training.make_batch", noted)
+    trained([make_study(i) for i in range(6)], small, Schedule(1, 1, 1000, most_steps=2))
+    assert made == [2, 2]

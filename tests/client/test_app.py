@@ -1,6 +1,7 @@
 """The hospital's door: what it answers, and that nothing else gets out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from bloodnet_model.network import build_network
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.weights import flat_weights
 from client.app import SITE_FOLDER, SITES_VARIABLE, app, site_folder
-from client.dataset import load_site
+from client.dataset import load_site, prepare
 from simulation.phantom import PhantomSettings, write_federation
 from strategies import records
 from strategies.evaluation_records import evaluation_config
@@ -37,8 +38,9 @@ def model() -> ModelSettings:
     return model_settings("tiny", preprocessing={"rows": 32, "columns": 24, "spacing_mm": 7.0})
 
 
-def plan(model: ModelSettings, number: int = 1) -> RoundPlan:
-    return RoundPlan(run="r", seed=0, round=number, total_rounds=3, local_epochs=1, model=model)
+def plan(model: ModelSettings, number: int = 1, **of_this_site: Any) -> RoundPlan:
+    raw = {"run": "r", "seed": 0, "round": number, "total_rounds": 3, "local_epochs": 1, "model": model}
+    return RoundPlan(**{**raw, **of_this_site})
 
 
 def ask(folder: Path, kind: str, content: RecordDict) -> RecordDict:
@@ -46,9 +48,13 @@ def ask(folder: Path, kind: str, content: RecordDict) -> RecordDict:
     return app(Message(content, 7, kind), context).content
 
 
-def training(model: ModelSettings, number: int = 1) -> RecordDict:
+def training(model: ModelSettings, number: int = 1, **of_this_site: Any) -> RecordDict:
     weights = records.pack_weights(flat_weights(build_network(model, 0)))
-    return records.instruction(weights, records.pack_plan(plan(model, number)))
+    return records.instruction(weights, records.pack_plan(plan(model, number, **of_this_site)))
+
+
+def trained(folder: Path, content: RecordDict) -> bytes:
+    return records.unpack_update(ask(folder, "train", content)).weights[:].tobytes()
 
 
 def evaluation(model: ModelSettings, split: str) -> RecordDict:
@@ -64,13 +70,28 @@ def test_the_roll_call_says_name_and_counts(hospital: Path, model: ModelSettings
 
 
 def test_a_round_trains_and_a_replayed_round_gives_the_same_bytes(hospital: Path, model: ModelSettings) -> None:
-    first = ask(hospital, "train", training(model, 1))
-    second = ask(hospital, "train", training(model, 2))
-    replayed = ask(hospital, "train", training(model, 2))
-    start = flat_weights(build_network(model, 0))
-    assert not np.array_equal(records.unpack_update(first).weights, start)
-    assert records.unpack_update(second).weights.tobytes() == records.unpack_update(replayed).weights.tobytes()
-    assert records.unpack_update(second).weights.tobytes() != records.unpack_update(first).weights.tobytes()
+    first, second = trained(hospital, training(model, 1)), trained(hospital, training(model, 2, counted_round=1))
+    replayed = trained(hospital, training(model, 2, counted_round=1))
+    assert first != flat_weights(build_network(model, 0)).tobytes()
+    assert second == replayed != first
+
+
+def test_a_late_or_refused_update_changes_nothing_that_a_site_does_next(hospital: Path, model: ModelSettings) -> None:
+    asked = training(model, 3, run="late", total_rounds=4, counted_round=1)
+    trained(hospital, training(model, 1, run="late"))
+    expected = trained(hospital, asked)
+    trained(hospital, training(model, 2, run="late", counted_round=1))  # came too late
+    assert trained(hospital, asked) == expected
+    fresh = trained(hospital, training(model, 3, run="late", total_rounds=4, counted_round=2))  # of which none is kept
+    assert fresh == trained(hospital, training(model, 3, run="late", total_rounds=4)) != expected
+
+
+def test_an_update_says_what_it_answers_and_what_it_learned_from(hospital: Path, model: ModelSettings) -> None:
+    studies = prepare(load_site(hospital), model.preprocessing).studies("train")
+    update = records.unpack_update(ask(hospital, "train", training(model, 2, local_steps=2)))
+    known = sum(study.mask_known.sum() for study in studies)
+    assert (update.round, update.studies, update.steps, update.mask_slices) == (2, len(studies), 2, known)
+    assert known > 0
 
 
 def test_a_small_cohort_gives_a_code_and_no_count(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flwr.app import RecordDict
@@ -9,10 +11,19 @@ from strategies.records import RoundPlan, SiteInfo, Update
 
 
 def test_an_update_goes_round() -> None:
-    sent = Update(np.array([1.5, -2], np.float32), 60, 120, (2.0, 1.0, 0.6, 0.4), 3.5)
+    weights, change = np.array([1.5, -2], np.float32), np.array([0.5, 3], np.float32)
+    sent = Update(weights, 60, 120, (2.0, 1.0, 0.6, 0.4), 3.5, 7, 900, change)
     received = records.unpack_update(records.pack_update(sent))
-    assert received.weights.tolist() == sent.weights.tolist()
-    assert (received.studies, received.steps, received.losses, received.seconds) == (60, 120, sent.losses, 3.5)
+    assert received.weights[:].tolist() == [1.5, -2]
+    assert received.control_change is not None
+    assert received.control_change[:].tolist() == [0.5, 3]
+    assert replace(received, weights=weights, control_change=change) == sent
+
+
+def test_most_updates_have_one_vector() -> None:
+    content = records.pack_update(Update(np.ones(2, np.float32), 1, 1, (1.0, 0.0, 0.0, 0.0), 1.0))
+    assert list(content.array_records) == ["arrays"]
+    assert records.unpack_update(content).control_change is None
 
 
 def test_site_info_goes_round() -> None:

