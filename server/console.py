@@ -16,7 +16,7 @@ ANY = CLASSES[0]
 _SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
 """Of a round: what lies before a step, and the step's own part."""
 _FEW: Final = 3
-_FEW_COLUMNS: Final = 40
+_FEW_COLUMNS: Final = 24
 _SOON_S: Final = 600
 
 
@@ -29,8 +29,7 @@ class RoundsBar:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("rounds"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("[dim]{task.fields[sites]}"),
             console=console or Console(stderr=True),
             transient=True,
