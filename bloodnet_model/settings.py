@@ -3,7 +3,7 @@
 A misspelt or impossible setting fails here, before any work is done, with its place and the nearest known name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -200,13 +200,17 @@ def _sentence(kind: type[Settings], error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(part for part in [where, *map(str, first["loc"])] if part)
     if first["type"] == "extra_forbidden":
-        known = sorted(_fields(kind, first["loc"][:-1]))
-        near = get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-        return f"{place}: unknown setting; {hint}"
+        return f"{place}: unknown setting; {_hint(str(first['loc'][-1]), sorted(_fields(kind, first['loc'][:-1])))}"
     if first["type"] == "missing":
         return f"{place}: this setting is missing; add it."
     return f"{place}: {first['msg'].removeprefix('Value error, ')}; received {first['input']!r}."
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(known)}." if known else "none is known here, leave it out."
 
 
 def _fields(kind: type[Settings], path: tuple[int | str, ...]) -> list[str]:

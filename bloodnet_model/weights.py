@@ -1,7 +1,7 @@
 """Weights in and out: one flat vector on the wire, safetensors on the disk; no pickle is read or written."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from bloodnet_model.errors import WeightsError
+from bloodnet_model.errors import SettingsError, WeightsError
 from bloodnet_model.files import write_whole
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.settings import ModelSettings, validated
@@ -25,28 +25,79 @@ def flat_weights(network: BloodNet) -> NDArray[np.float32]:
 
     One array instead of some eighty: on the wire each array costs requests of its own.
     """
-    parts = [part.detach().float().cpu().contiguous().flatten() for part in _parts(network)]
-    return np.asarray(torch.cat(parts).numpy())
+    return _joined(part for _, part in _named_parts(network))
 
 
 def set_flat_weights(network: BloodNet, weights: NDArray[np.float32]) -> None:
     """Put a flat vector into `network`; raises WeightsError where its length does not fit."""
-    expected = sum(part.numel() for part in _parts(network))
+    parts = _named_parts(network)
+    expected = sum(part.numel() for _, part in parts)
     if weights.shape != (expected,):
         raise WeightsError(
             f"Received weights of shape {weights.shape}, but this network has ({expected},); "
             "run the same version and preset on both sides."
         )
-    position = 0
     with torch.no_grad():
-        for part in _parts(network):
-            received = weights[position : position + part.numel()]
-            part.copy_(torch.from_numpy(np.array(received)).view(part.shape))
-            position += part.numel()
+        for (_, part), values in zip(parts, _split(weights, [part for _, part in parts]), strict=True):
+            part.copy_(values)
 
 
-def _parts(network: BloodNet) -> list[Tensor]:
-    return [*network.parameters(), *(buffer for buffer in network.buffers() if buffer.is_floating_point())]
+def by_parameter(network: BloodNet, flat: NDArray[np.float32]) -> list[Tensor]:
+    """A flat vector, laid out as the weights are, as one tensor a parameter, on its device and in its layout."""
+    parameters = list(network.parameters())
+    return [torch.empty_like(p).copy_(of) for p, of in zip(parameters, _split(flat, parameters), strict=True)]
+
+
+def flat_from_parameters(network: BloodNet, values: Iterable[Tensor]) -> NDArray[np.float32]:
+    """One tensor a parameter as a flat vector laid out as the weights are; 0 for running statistics."""
+    names = {name for name, _ in network.named_parameters()}
+    others = (torch.zeros_like(part) for name, part in _named_parts(network) if name not in names)
+    return _joined([*values, *others])
+
+
+def decoder_positions(network: BloodNet) -> slice:
+    """Where in a flat vector the weights are that masks teach: decoder and mask head, which lie side by side.
+
+    A BatchNorm's running statistics in the decoder lie behind all weights, and are not among them.
+    """
+    names = {name for name, _ in network.named_parameters() if name.startswith(("decoder.", "mask_head."))}
+    found = np.flatnonzero(_chosen(network, names))
+    return slice(int(found[0]), int(found[-1]) + 1)
+
+
+def norm_positions(network: BloodNet) -> NDArray[np.bool_]:
+    """Which values of a flat vector (parameters,) belong to norm layers, a BatchNorm's running statistics among them.
+
+    Raises SettingsError where the network has no norm layer.
+    """
+    norms = [name for name, module in network.named_modules() if isinstance(module, nn.GroupNorm | nn.BatchNorm2d)]
+    if not norms:
+        raise SettingsError("network.norm_from: no layer is that wide, so there is no norm to keep; lower it.")
+    return _chosen(network, {name for name, _ in _named_parts(network) if name.rpartition(".")[0] in norms})
+
+
+def _named_parts(network: BloodNet) -> list[tuple[str, Tensor]]:
+    """What a flat vector is made of, in its order."""
+    buffers = (named for named in network.named_buffers() if named[1].is_floating_point())
+    return [*network.named_parameters(), *buffers]
+
+
+def _chosen(network: BloodNet, names: Container[str]) -> NDArray[np.bool_]:
+    return np.concatenate([np.full(part.numel(), name in names) for name, part in _named_parts(network)])
+
+
+def _joined(parts: Iterable[Tensor]) -> NDArray[np.float32]:
+    flat = [part.detach().float().cpu().contiguous().flatten() for part in parts]
+    return np.asarray(torch.cat(flat).numpy())
+
+
+def _split(flat: NDArray[np.float32], parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The values of each part, in its shape; what is left at the end belongs to none of them."""
+    position = 0
+    for part in parts:
+        values = flat[position : position + part.numel()]
+        yield torch.from_numpy(np.array(values)).view(part.shape)
+        position += part.numel()
 
 
 def save_network(path: Path, network: BloodNet, settings: ModelSettings) -> None:

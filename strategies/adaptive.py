@@ -37,7 +37,7 @@ class Adaptive(RoundStrategy):
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
     ) -> tuple[NDArray[np.float64], State]:
-        change = average(updates, self.weighting) - previous
+        change = average(updates, self.weighting, self._decoder) - previous
         first = (self.beta_1 * state[FIRST] if state else 0.0) + (1 - self.beta_1) * change
         second = self.follow(state[SECOND] if state else np.full_like(change, self.tau**2), np.square(change))
         step = self.server_learning_rate * first / (np.sqrt(second) + self.tau)

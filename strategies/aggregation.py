@@ -16,7 +16,8 @@ from strategies.records import Update
 from strategies.vectors import Vector
 
 Weighting = Annotated[
-    Literal["studies", "equal"], Field(description="each site counts by the studies it trained on, or all alike")
+    Literal["studies", "equal", "parts"],
+    Field(description="sites count by the studies they trained on, all alike, or in the decoder by slices with masks"),
 ]
 
 _BLOCK_VALUES: Final = 1 << 18
@@ -25,29 +26,45 @@ _TOGETHER_VALUES: Final = 1 << 21
 """Of a block of all sites' parts together: 16 MB of float64; with fewer, 200 sites' files are opened too often."""
 
 
-def average(updates: Sequence[Update], weighting: Weighting) -> NDArray[np.float64]:
+def average(updates: Sequence[Update], weighting: Weighting, decoder: slice) -> NDArray[np.float64]:
     """Mean of the sites' weights (parameters,)."""
-    return weighted_sum([update.weights for update in updates], shares(updates, weighting))
+    vectors = [update.weights for update in updates]
+    mean = np.empty(vectors[0].shape, np.float64)
+    for part, shares in shares_of_parts(updates, weighting, decoder):
+        mean[part] = weighted_sum(vectors, shares, part)
+    return mean
 
 
-def shares(updates: Sequence[Update], weighting: Weighting) -> list[float]:
-    """Each site's part in a mean, together one.
+def shares_of_parts(
+    updates: Sequence[Update], weighting: Weighting, decoder: slice
+) -> Iterator[tuple[slice, list[float]]]:
+    """Each site's share, together one, in the mean of all weights, and then in that of the part where it is another.
 
-    Raises RoundError where no site trained on a study: dividing by their sum would destroy the model.
+    That is the decoder by slices with masks, for they are what teaches it; by studies where nobody has a mask. Raises
+    RoundError where no site trained on a study: dividing by their sum would destroy the model.
     """
-    weights = [update.studies if weighting == "studies" else 1 for update in updates]
-    total = sum(weights)
-    if not total > 0:
+    counts = [1 if weighting == "equal" else update.studies for update in updates]
+    if not sum(counts) > 0:
         raise RoundError("No site trained on any study this round; check the sites' ledgers.")
-    return [weight / total for weight in weights]
+    yield slice(None), _shares(counts)
+    masks = [update.mask_slices for update in updates]
+    if weighting == "parts" and sum(masks) > 0:
+        yield decoder, _shares(masks)
 
 
-def weighted_sum(vectors: Sequence[Vector], factors: Sequence[float]) -> NDArray[np.float64]:
-    """Sum of factor times vector (parameters,), in the order given."""
-    total = np.zeros(vectors[0].shape, np.float64)
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [count / total for count in counts]
+
+
+def weighted_sum(vectors: Sequence[Vector], factors: Sequence[float], part: slice = slice(None)) -> NDArray[np.float64]:
+    """Sum of factor times vector in a part of the parameters (values of the part,), in the order given."""
+    start, stop, _ = part.indices(len(vectors[0]))
+    total = np.zeros(stop - start, np.float64)
     for block in blocks(len(total), _BLOCK_VALUES):
+        there = slice(start + block.start, start + block.stop)
         for vector, factor in zip(vectors, factors, strict=True):
-            total[block] += np.float64(factor) * vector[block]
+            total[block] += np.float64(factor) * vector[there]
     return total
 
 

@@ -20,4 +20,4 @@ class FedAvg(RoundStrategy):
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
     ) -> tuple[NDArray[np.float64], State]:
-        return average(updates, self.weighting), {}
+        return average(updates, self.weighting, self._decoder), {}

@@ -28,6 +28,6 @@ class FedAvgM(RoundStrategy):
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
     ) -> tuple[NDArray[np.float64], State]:
-        change = average(updates, self.weighting) - previous
+        change = average(updates, self.weighting, self._decoder) - previous
         momentum = self.server_momentum * state[_MOMENTUM] + change if state else change
         return previous + self.server_learning_rate * momentum, {_MOMENTUM: momentum}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError
-from strategies.aggregation import Weighting, shares, weighted_sum
+from strategies.aggregation import Weighting, shares_of_parts, weighted_sum
 from strategies.records import Update
 from strategies.round_strategy import RoundStrategy, State
 
@@ -24,8 +24,10 @@ class FedNova(RoundStrategy):
     ) -> tuple[NDArray[np.float64], State]:
         if any(update.steps < 1 for update in updates):
             raise RoundError("fednova: a site says that it made no step; ask it for one, or use another strategy.")
-        parts = shares(updates, self.weighting)
-        steps = sum(part * update.steps for part, update in zip(parts, updates, strict=True))
-        factors = [part * steps / update.steps for part, update in zip(parts, updates, strict=True)]
         vectors = [previous, *(update.weights for update in updates)]
-        return weighted_sum(vectors, [1 - sum(factors), *factors]), {}
+        weights = np.empty(previous.shape, np.float64)
+        for part, shares in shares_of_parts(updates, self.weighting, self._decoder):
+            steps = sum(share * update.steps for share, update in zip(shares, updates, strict=True))
+            factors = [share * steps / update.steps for share, update in zip(shares, updates, strict=True)]
+            weights[part] = weighted_sum(vectors, [1 - sum(factors), *factors], part)
+        return weights, {}

@@ -27,4 +27,4 @@ class FedProx(RoundStrategy):
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
     ) -> tuple[NDArray[np.float64], State]:
-        return average(updates, self.weighting), {}
+        return average(updates, self.weighting, self._decoder), {}

@@ -43,8 +43,6 @@ def make_strategy(name: str, parameters: Parameters) -> Strategy:
     """
     kind = STRATEGIES.get(name) or _imported(name)
     if issubclass(kind, RoundStrategy):
-        if parameters and not kind.model_fields:
-            raise SettingsError(f"strategy_parameters: {name} has none; leave out {', '.join(parameters)}.")
         return validated(kind, parameters, where="strategy_parameters")
     try:
         strategy = kind(**parameters)

@@ -1,7 +1,7 @@
 import pytest
 
 from bloodnet_model.errors import SettingsError
-from bloodnet_model.settings import PRESETS, ModelSettings, model_settings, validated
+from bloodnet_model.settings import PRESETS, ModelSettings, Settings, model_settings, validated
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -18,6 +18,11 @@ def test_an_override_replaces_one_entry_alone() -> None:
 def test_a_misspelt_setting_names_its_place_and_the_nearest_name() -> None:
     with pytest.raises(SettingsError, match=r"model\.training\.learning_rat: unknown setting; did you mean learning_r"):
         model_settings("tiny", training={"learning_rat": 0.5})
+
+
+def test_settings_that_have_none_say_so() -> None:
+    with pytest.raises(SettingsError, match=r"^here\.speed: unknown setting; none is known here, leave it out\.$"):
+        validated(Settings, {"speed": 1}, where="here")
 
 
 def test_an_impossible_value_is_shown() -> None:

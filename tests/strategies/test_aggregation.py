@@ -1,5 +1,6 @@
 """FedAvg and FedProx by numbers computed by hand, with replies as sites make them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from bloodnet_model.settings import ModelSettings
 from strategies import records
 from strategies.aggregation import weighted_sum
 from strategies.fedavg import FedAvg
+from strategies.fedavgm import FedAvgM
+from strategies.fednova import FedNova
 from strategies.fedprox import FedProx
 from strategies.records import RoundPlan
 from strategies.registry import STRATEGIES, make_strategy, resolved_parameters
-from tests.strategies.updates import TWO_NODES, one_round, reply
+from tests.strategies.updates import TWO_NODES, combined, one_round, reply, update
 
 
 def test_fedavg_by_hand() -> None:
@@ -28,6 +31,28 @@ def test_sums_are_made_in_float64() -> None:
     vectors = [np.array([2.0**24], np.float32), np.array([1.0], np.float32), np.array([1.0], np.float32)]
     # in float32, 2^24 + 1 is 2^24 again and both ones would be lost
     assert weighted_sum(vectors, [1, 1, 1]).tolist() == [2.0**24 + 2]
+
+
+@pytest.mark.parametrize("kind", [FedAvg, FedProx, FedAvgM])
+def test_the_decoder_counts_by_masks_by_hand(kind: type[FedAvg]) -> None:
+    strategy = kind(weighting="parts")
+    strategy.begin(2, slice(1, 3))
+    sites = [replace(update([1, 1, 1, 1], 10), mask_slices=60), replace(update([5, 5, 5, 5], 30), mask_slices=20)]
+    # (10 * 1 + 30 * 5) / 40 = 4, and in the decoder (60 * 1 + 20 * 5) / 80 = 2
+    assert combined(strategy, [0, 0, 0, 0], sites) == [4, 2, 2, 4]
+    assert combined(strategy, [0, 0, 0, 0], [replace(site, mask_slices=0) for site in sites]) == [4, 4, 4, 4]
+    only_one = [sites[0], replace(sites[1], mask_slices=0)]
+    assert combined(strategy, [0, 0, 0, 0], only_one) == [4, 1, 1, 4]
+    assert combined(kind(weighting="equal"), [0, 0, 0, 0], sites) == [3, 3, 3, 3]
+
+
+def test_fednova_of_parts_by_hand() -> None:
+    strategy = FedNova(weighting="parts")
+    strategy.begin(2, slice(1, 2))
+    few = replace(update([1 + 4, 1 + 4], studies=10, steps=2), mask_slices=30)
+    many = replace(update([1 + 6, 1 + 6], studies=30, steps=6), mask_slices=10)
+    # (2/4 + 6 * 3/4) steps of a quarter of 4/2 and three quarters of 6/6; in the decoder the shares are the other way
+    assert combined(strategy, [1, 1], [few, many]) == pytest.approx([1 + 5 * 1.25, 1 + 3 * 1.75])
 
 
 def test_no_study_anywhere_is_said_and_not_divided_by() -> None:
@@ -107,9 +132,9 @@ def test_flowers_strategies_are_given_their_parameters() -> None:
         ("fedadam", {"server_learning_rate": "fast"}, "strategy_parameters.server_learning_rate: .*valid number"),
         ("fedadam", {"server_learning_rate": float("nan")}, "finite number"),
         ("fedadam", {"beta_1": 1}, "beta_1: .*less than 1; received 1"),
-        ("fedavg", {"weighting": "parts"}, "weighting: .*'studies' or 'equal'; received 'parts'"),
+        ("fedavg", {"weighting": "masks"}, "weighting: .*'studies', 'equal' or 'parts'; received 'masks'"),
         ("fedprox", {"proximal_mu": -1}, "proximal_mu: .*greater than or equal to 0"),
-        ("median", {"weighting": "equal"}, "median has none; leave out weighting"),
+        ("median", {"weighting": "equal"}, "parameters.weighting: unknown setting; none is known here, leave it out."),
         ("krum", {"faulty_sites": 1.5}, "faulty_sites: .*integer"),
         ("trimmed-mean", {"faulty_sites": 0}, "faulty_sites: .*greater than or equal to 1"),
         ("strategies.fedadam:FedAdam", {"beta_3": 1}, "beta_3: unknown setting; did you mean beta_"),
