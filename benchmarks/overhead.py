@@ -14,7 +14,7 @@ from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import load_site, prepare
 from server.run_folder import read_metrics
 from server.settings import RunSettings
-from simulation.federation import run_local
+from simulation.engines.registry import LOCAL_ENGINE, run_with
 from simulation.hospitals import hospitals
 from simulation.settings import simulation_settings
 from strategies.aggregation import weighted_sum
@@ -31,7 +31,7 @@ def measure() -> dict[str, float]:
         sites, _ = hospitals(settings, out, 2, console)
         bare = _bare_loop(settings.run, sites)
         started = time.perf_counter()
-        run_local(settings.run, sites, out, workers=1)
+        run_with(LOCAL_ENGINE, settings.run, sites, out, workers=1)
         whole = time.perf_counter() - started
         rounds = read_metrics(out)["rounds"]
         bare = min(bare, _bare_loop(settings.run, sites))

@@ -15,6 +15,7 @@ from simulation.cli_options import (
     ConfigFile,
     DataFolder,
     Datasets,
+    EngineName,
     PresetName,
     Sites,
     Workers,
@@ -90,6 +91,7 @@ def run(
     config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
+    engine: EngineName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
@@ -136,7 +138,7 @@ def run(
     from simulation.engines.local import default_workers
     from simulation.federation import simulate
 
-    metrics = simulate(settings, folder, workers or default_workers(), stderr(), resume is not None)
+    metrics = simulate(settings, folder, workers or default_workers(), stderr(), resume is not None, engine)
     if as_json:
         print(json.dumps({"folder": str(folder), **_without_histograms(metrics)}))
     else:

@@ -16,12 +16,18 @@ Datasets = Annotated[
 ]
 DataFolder = Annotated[Path | None, typer.Option(help="Where the one data set lies.")]
 STRATEGY_HELP = (
-    "fedavg, fedprox, fedavgm, fedadam, fedyogi, fednova, trimmed-mean, median, krum, "
+    "fedavg, fedprox, fedavgm, fedadam, fedyogi, fednova, scaffold, fedbn, ditto, trimmed-mean, median, krum, "
     "or module:Class of a Flower strategy."
 )
 Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
 PresetName = Annotated[
     str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        help="local, ray (several GPUs or machines) or loopback (rehearsal: real servers, TLS); the same bytes."
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option(help="Settings file, such as runs/x/config.yaml; flags go first.")]
 

@@ -12,13 +12,12 @@ from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.run_metrics import ALL, FEDERATED
 from client.site_settings import read_site
-from server.app import OUT, RESUME, earlier_weights, initial_network
-from server.app import app as server_app
+from server.app import earlier_weights, initial_network
 from server.comparisons import paired_entry, paired_figures
 from server.report import render_report
 from server.run_folder import CONFIG, MODEL, check_run_folder, read_metrics, write_metrics
-from server.settings import RunSettings, to_run_config
-from simulation.engines.local import LocalGrid, server_context
+from server.settings import RunSettings
+from simulation.engines.registry import LOCAL_ENGINE, check_engine, run_with
 from simulation.hospitals import as_used, hospitals, shares_table
 from simulation.paired_comparison import pooled, scored_sites
 from simulation.phantom import is_synthetic
@@ -31,9 +30,15 @@ PLAIN: Final[Mapping[str, Any]] = {"strategy": "fedavg", "strategy_parameters": 
 
 
 def simulate(
-    settings: SimulationSettings, out: Path, workers: int, console: Console, resume: bool = False
+    settings: SimulationSettings,
+    out: Path,
+    workers: int,
+    console: Console,
+    resume: bool = False,
+    engine: str = LOCAL_ENGINE,
 ) -> dict[str, Any]:
     """Run the whole of `settings` into the folder `out`, or go on with the run in it; returns its metrics."""
+    check_engine(engine)
     make_strategy(settings.run.strategy, settings.run.strategy_parameters)  # a mistake is said before any work
     earlier_weights(settings.run)
     if not resume:
@@ -42,7 +47,7 @@ def simulate(
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
     run = named(settings, placed)
-    run_local(run, sites, out, workers, resume)
+    run_with(engine, run, sites, out, workers, resume)
     took_part = _admitted(sites, out)
     placed = as_used(placed, took_part, run.model.preprocessing)
     write_table(out / TABLE, placed)
@@ -79,18 +84,13 @@ def _describe(placed: Sequence[PlacedStudy], out: Path) -> None:
     render_report(out)
 
 
-def run_local(settings: RunSettings, sites: Sequence[Path], out: Path, workers: int, resume: bool = False) -> None:
-    """Drive the ServerApp over the local engine; `resume` goes on with the run in `out`."""
-    with LocalGrid(sites, workers) as grid:
-        server_app(grid, server_context({**to_run_config(settings), OUT: str(out), RESUME: resume}))
-
-
 def run_central(settings: RunSettings, sites: Sequence[Path], trainers: int, out: Path, workers: int) -> None:
     """All patients in one place, with as many optimiser steps in sequence as each of `trainers` sites; report."""
     folder = out / "baselines" / "central"
     stopped = (folder / "run" / CONFIG).exists()
     epochs = round(settings.rounds * settings.local_epochs / trainers)
-    run_local(in_one_place(settings, epochs), [central_site(sites, folder / "site")], folder / "run", workers, stopped)
+    everyone = [central_site(sites, folder / "site")]
+    run_with(LOCAL_ENGINE, in_one_place(settings, epochs), everyone, folder / "run", workers, stopped)
     result = read_metrics(folder / "run")
     steps = result["rounds"][0]["sites"]["central"]["steps"]
     metrics = read_metrics(out)

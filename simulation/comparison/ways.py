@@ -18,7 +18,8 @@ from bloodnet_model.files import make_folder
 from bloodnet_model.settings import Settings
 from server.run_folder import MODEL, read_metrics
 from server.settings import RunSettings
-from simulation.federation import PLAIN, central_site, in_one_place, run_local
+from simulation.engines.registry import LOCAL_ENGINE, run_with
+from simulation.federation import PLAIN, central_site, in_one_place
 
 CENTRAL, CENTRAL_TOTAL, LOCAL = "central", "central-total", "local"
 
@@ -142,4 +143,4 @@ def _train(training: Training) -> None:
     seeded = settings.model_copy(update={"seed": settings.seed + training.seed})
     make_folder(training.folder.parent)
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):  # the bars of runs side by side would mix
-        run_local(seeded, training.way.folders, training.folder, workers=1)
+        run_with(LOCAL_ENGINE, seeded, training.way.folders, training.folder, workers=1)

@@ -19,8 +19,19 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from server.app import app as server_app
+
+RunConfig = Mapping[str, str | int | float | bool]
+"""Flower's flat configuration of a run: what the ServerApp is given."""
+
 _PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
+
+
+def run_local(config: RunConfig, sites: Sequence[Path], workers: int) -> None:
+    """Drive the ServerApp over the local engine."""
+    with LocalGrid(sites, workers) as grid:
+        server_app(grid, server_context(config))
 
 
 class LocalGrid(Grid):
@@ -83,9 +94,9 @@ class LocalGrid(Grid):
         return message_id
 
 
-def server_context(run_config: Mapping[str, str | int | float | bool]) -> Context:
+def server_context(config: RunConfig) -> Context:
     """What Flower hands to a ServerApp."""
-    return Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=dict(run_config))
+    return Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=dict(config))
 
 
 def default_workers() -> int:

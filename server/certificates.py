@@ -1,0 +1,128 @@
+"""The coordinator's own certificate authority, and the certificates that its server shows.
+
+Sites trust the authority (`ca.crt`), so the server's certificate is renewed without telling them. RFC 5280; keys on
+NIST P-384.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as formats
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from bloodnet_model.errors import DataError, SettingsError
+from bloodnet_model.files import write_whole
+
+AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"
+SERVER, SERVER_KEY = "server.crt", "server.key"
+AUTHORITY_DAYS: Final = 3650
+SERVER_DAYS: Final = 397
+"""Longest life of a server certificate that all common TLS clients accept."""
+_CLOCK_SKEW: Final = timedelta(hours=1)
+
+
+def make_authority(folder: Path, name: str) -> None:
+    """Write `ca.crt` and `ca.key` of a new authority called `name`; raises DataError where there is one."""
+    if (folder / AUTHORITY).exists():
+        raise DataError(f"{folder / AUTHORITY}: is there already; the sites trust it: keep it, or move it away.")
+    key = ec.generate_private_key(ec.SECP384R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    usage = _key_usage(signs_certificates=True)
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        _dated(subject, subject, key.public_key(), AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(own, critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    _write_key(folder / AUTHORITY_KEY, key)
+    write_whole(folder / AUTHORITY, certificate.public_bytes(formats.Encoding.PEM))
+
+
+def issue_server_certificate(folder: Path, hosts: Sequence[str], days: int = SERVER_DAYS) -> None:
+    """Write `server.crt` and `server.key`, signed by the authority in `folder`, in place of earlier ones.
+
+    hosts: names and addresses that sites reach the server by; the certificate holds for these alone
+    Raises SettingsError for a host that is neither, DataError where there is no readable authority.
+    """
+    authority, authority_key = _authority(folder)
+    key = ec.generate_private_key(ec.SECP384R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    certificate = (
+        _dated(subject, authority.subject, key.public_key(), days)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(signer, critical=False)
+        .sign(authority_key, hashes.SHA384())
+    )
+    (folder / SERVER_KEY).unlink(missing_ok=True)
+    _write_key(folder / SERVER_KEY, key)
+    write_whole(folder / SERVER, certificate.public_bytes(formats.Encoding.PEM))
+
+
+def _dated(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - _CLOCK_SKEW).not_valid_after(now + timedelta(days=days))
+
+
+def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        pass
+    try:
+        name = x509.DNSName(host)
+    except ValueError:  # not ASCII
+        name = None
+    if name is None or not host or not all(part and part.replace("-", "a").isalnum() for part in host.split(".")):
+        raise SettingsError(f"{host!r}: is no host name and no address; give one, such as fl.example.org.")
+    return name
+
+
+def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / AUTHORITY).read_bytes())
+        key = formats.load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        raise DataError(f"{folder}: holds no readable {AUTHORITY} and {AUTHORITY_KEY}; make the authority.") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise DataError(f"{folder / AUTHORITY_KEY}: is not the key of {AUTHORITY}; bring the right one back.")
+    return certificate, key
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Write a key that nobody else may read, and never over another."""
+    content = key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.PKCS8, formats.NoEncryption())
+    try:
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
