@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -19,6 +20,7 @@ from bloodnet_model.gradients import Gradients
 from bloodnet_model.network import BloodNet
 from bloodnet_model.prefetch import batches_ahead
 from bloodnet_model.settings import ModelSettings, TrainingSettings
+from bloodnet_model.steering import UNSTEERED, Steered, Steering
 from bloodnet_model.study import Study
 
 OptimizerState = dict[str, Tensor]
@@ -49,7 +51,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came of a round's training; losses are means over its steps."""
+    """What came of a round's training; losses are means over its steps.
+
+    mean_gradient: (parameters,) over its steps, before they were corrected; None where they were not
+    """
 
     steps: int
     loss: float
@@ -57,6 +62,7 @@ class TrainingResult:
     slice_loss: float
     study_loss: float
     optimizer_state: OptimizerState
+    mean_gradient: NDArray[np.float32] | None
 
 
 def train_round(
@@ -66,15 +72,15 @@ def train_round(
     schedule: Schedule,
     rng: np.random.Generator,
     optimizer_state: OptimizerState | None = None,
-    proximal_mu: float = 0.0,
+    steering: Steering = UNSTEERED,
 ) -> TrainingResult:
     """Train `network` in place for the schedule's epochs or steps and return the losses and the optimiser's state.
 
     What a study is seen as depends on `rng`, its number and the epoch, not on the studies that share its batch.
 
-    `proximal_mu` > 0 adds FedProx's (mu/2)·|w - w_start|² (Li et al., arXiv 1812.06127), where w_start are the
-    weights that `network` came with. Raises DataError where there is no study to train on, and TrainingDiverged where
-    a loss is no number: then neither weights nor moments of this round are of use, those before it are untouched.
+    Raises DataError where there is no study to train on, WeightsError where `steering` is of another network, and
+    TrainingDiverged where a loss is no number: then neither weights nor moments of this round are of use, those before
+    it are untouched.
     """
     if not studies:
         raise DataError("There is no study to train on; add labelled studies to the training split.")
@@ -83,7 +89,7 @@ def train_round(
     if optimizer_state:
         restore_optimizer(optimizer, network, optimizer_state)
     steps = schedule.steps(steps_per_epoch(len(studies), training.studies_per_step))
-    anchors = [p.detach().clone() for p in network.parameters()] if proximal_mu else []
+    steered = Steered(network, steering)
     average = _new_average(network, training.ema_decay)
     scaler = new_scaler(device)
     network.train()
@@ -94,8 +100,7 @@ def train_round(
         _set_learning_rate(optimizer, learning_rate_at(done, schedule.total_rounds * steps, training))
         sums += gradients.of(batch)
         scaler.unscale_(optimizer)
-        if anchors:
-            add_proximal_gradient(list(network.parameters()), anchors, proximal_mu)
+        steered.steer()
         clip_grad_norm_(network.parameters(), training.clip_norm)
         scaler.step(optimizer)
         scaler.update()
@@ -106,7 +111,8 @@ def train_round(
     if average:
         network.load_state_dict(average.module.state_dict())
     total, mask, slices, study = (sums / steps).tolist()
-    return TrainingResult(steps, total, mask, slices, study, optimizer_tensors(optimizer, network))
+    moments = optimizer_tensors(optimizer, network)
+    return TrainingResult(steps, total, mask, slices, study, moments, steered.mean_gradient(steps))
 
 
 def _batches(
@@ -126,14 +132,6 @@ def _batches(
         return make_batch(chosen, settings.training, settings.network.neighbours, rngs, device)
 
     return batches_ahead(make, islice(epochs_of(haemorrhage, epochs, settings.training, rng), steps), device)
-
-
-def add_proximal_gradient(parameters: Sequence[Tensor], anchors: Sequence[Tensor], mu: float) -> None:
-    """Add mu·(w - w_start), the gradient of (mu/2)·|w - w_start|², to each parameter's gradient."""
-    with torch.no_grad():
-        for parameter, anchor in zip(parameters, anchors, strict=True):
-            drift = mu * (parameter - anchor)
-            parameter.grad = drift if parameter.grad is None else parameter.grad.add_(drift)
 
 
 def learning_rate_at(step: int, total_steps: int, settings: TrainingSettings) -> float:

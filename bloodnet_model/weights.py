@@ -30,22 +30,20 @@ def flat_weights(network: BloodNet) -> NDArray[np.float32]:
 
 def set_flat_weights(network: BloodNet, weights: NDArray[np.float32]) -> None:
     """Put a flat vector into `network`; raises WeightsError where its length does not fit."""
-    parts = _named_parts(network)
-    expected = sum(part.numel() for _, part in parts)
-    if weights.shape != (expected,):
-        raise WeightsError(
-            f"Received weights of shape {weights.shape}, but this network has ({expected},); "
-            "run the same version and preset on both sides."
-        )
+    parts = [part for _, part in _named_parts(network)]
     with torch.no_grad():
-        for (_, part), values in zip(parts, _split(weights, [part for _, part in parts]), strict=True):
+        for part, values in zip(parts, _split(weights, parts), strict=True):
             part.copy_(values)
 
 
 def by_parameter(network: BloodNet, flat: NDArray[np.float32]) -> list[Tensor]:
-    """A flat vector, laid out as the weights are, as one tensor a parameter, on its device and in its layout."""
-    parameters = list(network.parameters())
-    return [torch.empty_like(p).copy_(of) for p, of in zip(parameters, _split(flat, parameters), strict=True)]
+    """A flat vector, laid out as the weights are, as one tensor a parameter, on its device and in its layout.
+
+    Raises WeightsError where its length does not fit.
+    """
+    parts = [part for _, part in _named_parts(network)]
+    values = zip(network.parameters(), _split(flat, parts), strict=False)  # without running statistics
+    return [torch.empty_like(parameter).copy_(of) for parameter, of in values]
 
 
 def flat_from_parameters(network: BloodNet, values: Iterable[Tensor]) -> NDArray[np.float32]:
@@ -92,7 +90,13 @@ def _joined(parts: Iterable[Tensor]) -> NDArray[np.float32]:
 
 
 def _split(flat: NDArray[np.float32], parts: Sequence[Tensor]) -> Iterator[Tensor]:
-    """The values of each part, in its shape; what is left at the end belongs to none of them."""
+    """The values of each part, in its shape."""
+    expected = sum(part.numel() for part in parts)
+    if flat.shape != (expected,):
+        raise WeightsError(
+            f"Received weights of shape {flat.shape}, but this network has ({expected},); "
+            "run the same version and preset on both sides."
+        )
     position = 0
     for part in parts:
         values = flat[position : position + part.numel()]

@@ -5,30 +5,23 @@ What leaves is what `strategies.records` can hold. An error leaves as its code; 
 
 import logging
 import os
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from bloodnet_model.device import best_device
 from bloodnet_model.errors import BloodNetError, DataError, LowCoverage, Withheld
-from bloodnet_model.network import BloodNet, build_network
-from bloodnet_model.seeds import derive_seed
-from bloodnet_model.training import Schedule, train_round
-from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import SPLITS, SiteData, Split, load_site, prepare
 from client.evaluation import compare_at_site, evaluate_at_site
+from client.local_training import network_of, own_network, train_at_site
 from client.machine import within_limits
 from client.preview import refresh_preview
-from client.state import SiteState
 from strategies import evaluation_records, records
-from strategies.records import RoundPlan, SiteInfo, Update
+from strategies.records import SiteInfo
 
 app = ClientApp()
 log = logging.getLogger("bloodnet.client")
@@ -81,8 +74,7 @@ def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
 def train(content: RecordDict, data: SiteData) -> RecordDict:
     if not data.studies("train"):
         return records.refusal("no-studies")
-    weights, plan, proximal_mu = records.unpack_instruction(content)
-    return records.pack_update(train_at_site(data, weights, plan, proximal_mu))
+    return records.pack_update(train_at_site(data, records.unpack_training(content)))
 
 
 @app.evaluate()
@@ -91,7 +83,7 @@ def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
     weights, plan, _ = records.unpack_instruction(content)
     split = allowed_split(data, evaluation_records.requested_split(content))
     threshold = evaluation_records.requested_threshold(content)
-    found = evaluate_at_site(data, _network(data, plan, weights), plan, split, threshold)
+    found = evaluate_at_site(data, own_network(data, plan, weights), plan, split, threshold)
     return evaluation_records.pack_evaluation(found)
 
 
@@ -100,7 +92,8 @@ def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
 def compare(content: RecordDict, data: SiteData) -> RecordDict:
     plan, request = records.unpack_plan(content), evaluation_records.unpack_comparison(content)
     split = allowed_split(data, request.split)
-    networks = [_network(data, plan, weights) for weights in request.weights]
+    first, second = request.weights
+    networks = [own_network(data, plan, first), network_of(data, plan, second)]  # the second is not of this run
     sums = compare_at_site(data, networks, plan.model, request, split)
     return records.refusal("too-few-of-a-class") if sums is None else evaluation_records.pack_placements(sums)
 
@@ -126,35 +119,6 @@ def covered(data: SiteData) -> SiteData:
     return data
 
 
-def train_at_site(data: SiteData, weights: np.ndarray, plan: RoundPlan, proximal_mu: float) -> Update:
-    """Train from `weights` on this site's training studies; its seed is that of (run, site, round)."""
-    started = time.monotonic()
-    network = _network(data, plan, weights)
-    state = SiteState(data.site.cache, plan.run)
-    studies = data.studies("train")
-    result = train_round(
-        network,
-        studies,
-        plan.model,
-        Schedule(plan.round, plan.total_rounds, plan.local_epochs, plan.local_steps),
-        np.random.default_rng(derive_seed(plan.seed, data.site.settings.name, plan.round)),
-        state.after(plan.counted_round),
-        proximal_mu,
-    )
-    if plan.round < plan.total_rounds:
-        state.save(plan.round, result.optimizer_state, plan.counted_round)
-    losses = (result.loss, result.mask_loss, result.slice_loss, result.study_loss)
-    return Update(
-        flat_weights(network),
-        len(studies),
-        result.steps,
-        losses,
-        time.monotonic() - started,
-        plan.round,
-        sum(int(study.mask_known.sum()) for study in studies),
-    )
-
-
 def site_folder(node_config: Mapping[str, str | int | float | bool], environment: Mapping[str, str]) -> Path:
     """Where this node's site folder lies; only the node's own machine can say so, never the coordinator."""
     if SITE_FOLDER in node_config:
@@ -175,9 +139,3 @@ def _place(error: BaseException) -> str:
     """Where an error arose, by line of code: a traceback without its texts."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-3:]))
-
-
-def _network(data: SiteData, plan: RoundPlan, weights: np.ndarray) -> BloodNet:
-    network = build_network(plan.model, seed=0)
-    set_flat_weights(network, weights)
-    return network.to(best_device(data.site.settings.device))

@@ -31,7 +31,7 @@ NO_STATUS: Final = "no-status"
 ARRAYS, CONFIG, METRICS, _WEIGHTS = "arrays", "config", "metrics", "weights"
 STATUS, _CODE, _SITE, _NAME, _VERSION = "status", "code", "site", "name", "version"
 _COUNTS, _LEDGER = "counts", "ledger"
-_PLAN, _MU = "plan", "proximal-mu"
+_PLAN, _MU, _LAMBDA = "plan", "proximal-mu", "personal-lambda"
 EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
 _ROUND, _MASK_SLICES, _CONTROL = "round", "mask-slices", "control"
 _LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
@@ -90,6 +90,23 @@ class Update:
     control_change: Vector | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a training message asks for.
+
+    weights:         (parameters,) that the round starts from
+    proximal_mu:     of FedProx, how strongly the site is held to them
+    personal_lambda: of Ditto, how strongly its own model is
+    control:         (parameters,) of SCAFFOLD; None in all other strategies
+    """
+
+    weights: NDArray[np.float32]
+    plan: RoundPlan
+    proximal_mu: float = 0.0
+    personal_lambda: float = 0.0
+    control: NDArray[np.float32] | None = None
+
+
 def pack_weights(weights: Vector) -> ArrayRecord:
     return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights[:], np.float32))})
 
@@ -105,6 +122,16 @@ def pack_plan(plan: RoundPlan, **extra: str | float) -> ConfigRecord:
 def set_proximal_mu(content: RecordDict, mu: float) -> None:
     """Ask for FedProx's term; Flower's own FedProx writes the same key."""
     content.config_records[CONFIG][_MU] = mu
+
+
+def set_personal_lambda(content: RecordDict, personal_lambda: float) -> None:
+    """Ask for Ditto's own model at the site."""
+    content.config_records[CONFIG][_LAMBDA] = personal_lambda
+
+
+def set_control(content: RecordDict, control: Vector) -> None:
+    """Ask for SCAFFOLD's correction, and for how the site's own control changes."""
+    content[_CONTROL] = pack_weights(control)
 
 
 def instruction(arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
@@ -128,9 +155,17 @@ def unpack_plan(content: RecordDict) -> RoundPlan:
 
 def unpack_instruction(content: RecordDict) -> tuple[NDArray[np.float32], RoundPlan, float]:
     """Weights, plan and proximal mu of a training or evaluation message."""
-    config = content.config_records[CONFIG]
-    mu = float(cast(float, config.get(_MU, 0.0)))
-    return unpack_weights(content.array_records[ARRAYS]), unpack_plan(content), mu
+    return unpack_weights(content.array_records[ARRAYS]), unpack_plan(content), _number(content, _MU)
+
+
+def unpack_training(content: RecordDict) -> Training:
+    weights, plan, mu = unpack_instruction(content)
+    return Training(weights, plan, mu, _number(content, _LAMBDA), _unpack_control(content))
+
+
+def _number(content: RecordDict, key: str) -> float:
+    """Of the configuration; 0 where a strategy does not ask for it."""
+    return float(cast(float, content.config_records[CONFIG].get(key, 0.0)))
 
 
 def status(code: str) -> ConfigRecord:
@@ -177,7 +212,7 @@ def pack_update(update: Update) -> RecordDict:
     metrics |= {_ROUND: update.round, _MASK_SLICES: update.mask_slices}
     content = RecordDict({STATUS: status(OK), ARRAYS: pack_weights(update.weights), METRICS: MetricRecord(metrics)})
     if update.control_change is not None:
-        content[_CONTROL] = pack_weights(update.control_change)
+        set_control(content, update.control_change)
     return content
 
 
@@ -192,11 +227,11 @@ def unpack_update(content: RecordDict) -> Update:
         float(cast(float, metrics[_SECONDS])),
         int(cast(int, metrics[_ROUND])),
         int(cast(int, metrics[_MASK_SLICES])),
-        unpack_control(content),
+        _unpack_control(content),
     )
 
 
-def unpack_control(content: RecordDict) -> NDArray[np.float32] | None:
+def _unpack_control(content: RecordDict) -> NDArray[np.float32] | None:
     """SCAFFOLD's second vector (parameters,): to a site its control, from a site the change of its own."""
     record = content.array_records.get(_CONTROL)
     return None if record is None else unpack_weights(record)

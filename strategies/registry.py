@@ -10,15 +10,18 @@ from flwr.serverapp.strategy import Strategy
 
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.settings import validated
+from strategies.ditto import Ditto
 from strategies.fedadam import FedAdam
 from strategies.fedavg import FedAvg
 from strategies.fedavgm import FedAvgM
+from strategies.fedbn import FedBN
 from strategies.fednova import FedNova
 from strategies.fedprox import FedProx
 from strategies.fedyogi import FedYogi
 from strategies.krum import Krum
 from strategies.median import Median
 from strategies.round_strategy import RoundStrategy
+from strategies.scaffold import Scaffold
 from strategies.trimmed_mean import TrimmedMean
 
 STRATEGIES: Final[Mapping[str, type[RoundStrategy]]] = {
@@ -28,6 +31,9 @@ STRATEGIES: Final[Mapping[str, type[RoundStrategy]]] = {
     "fedadam": FedAdam,
     "fedyogi": FedYogi,
     "fednova": FedNova,
+    "scaffold": Scaffold,
+    "fedbn": FedBN,
+    "ditto": Ditto,
     "trimmed-mean": TrimmedMean,
     "median": Median,
     "krum": Krum,

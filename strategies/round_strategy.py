@@ -32,6 +32,8 @@ class RoundStrategy(Settings, Strategy):
     """Names of the state of this strategy."""
     personal: ClassVar[Personal] = ""
     """Which part of the model stays at the sites; their plans say so, too."""
+    second_vector: ClassVar[bool] = False
+    """Whether updates need their `control_change`."""
 
     _population: int = PrivateAttr(default=0)
     _decoder: slice = PrivateAttr(default=slice(0, 0))

@@ -14,12 +14,12 @@ from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.prediction import dice, predict_study
 from bloodnet_model.settings import Link, ModelSettings, TrainingSettings, model_settings
+from bloodnet_model.steering import Steering
 from bloodnet_model.study import Study
 from bloodnet_model.training import (
     OptimizerState,
     Schedule,
     TrainingResult,
-    add_proximal_gradient,
     learning_rate_at,
     train_round,
 )
@@ -33,7 +33,7 @@ def trained(
     studies: list[Study], settings: ModelSettings, schedule: Schedule = ONE_ROUND, mu: float = 0.0
 ) -> tuple[bytes, TrainingResult]:
     network = build_network(settings, 0)
-    result = train_round(network, studies, settings, schedule, np.random.default_rng(0), proximal_mu=mu)
+    result = train_round(network, studies, settings, schedule, np.random.default_rng(0), steering=Steering(mu))
     return flat_weights(network).tobytes(), result
 
 
@@ -55,26 +55,6 @@ def test_it_learns_an_easy_task(small: ModelSettings, make_study: MakeStudy) -> 
     overlap = dice(predict_study(network, held_out[0], small).mask, held_out[0])
     assert overlap is not None
     assert overlap > 0.5
-
-
-def test_fedprox_gradient_by_hand() -> None:
-    weight = torch.tensor([1.0, -2.0], requires_grad=True)
-    anchor = torch.tensor([0.5, 0.0])
-    weight.grad = torch.tensor([0.1, 0.1])
-    add_proximal_gradient([weight], [anchor], mu=0.5)
-    # d/dw (0.5 / 2) * |w - anchor|^2 = 0.5 * (w - anchor) = (0.25, -1.0)
-    assert weight.grad.tolist() == pytest.approx([0.35, -0.9])
-
-
-def test_fedprox_gradient_is_that_of_the_squared_norm() -> None:
-    weight = torch.randn(7, requires_grad=True)
-    anchor, mu = torch.randn(7), 0.3
-    (mu / 2 * (weight - anchor).square().sum()).backward()  # type: ignore[no-untyped-call]
-    expected, weight.grad = weight.grad, None
-    add_proximal_gradient([weight], [anchor], mu)
-    assert weight.grad is not None
-    assert expected is not None
-    assert torch.allclose(weight.grad, expected)
 
 
 def test_a_large_mu_holds_the_weights_near_the_start(small: ModelSettings, make_study: MakeStudy) -> None:

@@ -29,7 +29,7 @@ def replies(number: int, weights: NDArray[np.float32]) -> dict[str, Message]:
     """Six sites of other sizes and steps, each somewhere around `weights`."""
     rng = np.random.default_rng(number)
     return {
-        name: reply(weights + rng.normal(size=weights.size), 7 + 13 * site, 3 + 2 * site)
+        name: reply(weights + rng.normal(size=weights.size), 7 + 13 * site, 3 + 2 * site, control=True)
         for site, name in enumerate(NAMES)
     }
 
@@ -38,6 +38,10 @@ def run(strategy: RoundStrategy, weights: NDArray[np.float32], numbers: range) -
     for number in numbers:
         weights = one_round(strategy, weights, replies(number, weights), number)
     return weights
+
+
+def as_bytes(strategy: RoundStrategy) -> dict[str, bytes]:
+    return {name: of.tobytes() for name, of in strategy.state().items()}
 
 
 START = np.linspace(-1, 1, 11, dtype=np.float32)
@@ -51,13 +55,16 @@ def test_a_run_that_is_gone_on_with_ends_in_the_same_bytes(kind: type[RoundStrat
     between = run(first, START, range(1, 3))
     state = first.state()
     assert state.keys() == kind.keeps
-    kept = {name: array.tobytes() for name, array in state.items()}
+    kept = as_bytes(first)
     second.restore({name: array.copy() for name, array in state.items()})
     run(first, between, range(3, 5))
     assert {name: array.tobytes() for name, array in state.items()} == kept  # a state given out does not go on
     assert run(second, between, range(3, 5)).tobytes() == expected.tobytes()
+    assert as_bytes(second) == as_bytes(whole)
     if kind.keeps:
-        assert run(kind(), between, range(3, 5)).tobytes() != expected.tobytes()
+        forgetful = kind()
+        weights = run(forgetful, between, range(3, 5))
+        assert (weights.tobytes(), as_bytes(forgetful)) != (expected.tobytes(), as_bytes(whole))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -66,9 +73,11 @@ def test_a_run_that_is_gone_on_with_ends_in_the_same_bytes(kind: type[RoundStrat
 def test_the_order_of_arrival_changes_no_byte(name: str, order: list[str]) -> None:
     # the large ones cancel out; what the small ones leave depends on which were added before
     sent = dict(zip(NAMES, (1e17, 1, -1e17, 2, 3, 4), strict=True))
-    expected = one_round(STRATEGIES[name](), START, {site: reply(START + sent[site]) for site in NAMES})
-    got = one_round(STRATEGIES[name](), START, {site: reply(START + sent[site]) for site in order})
+    alphabetical, as_it_came = STRATEGIES[name](), STRATEGIES[name]()
+    expected = one_round(alphabetical, START, {site: reply(START + sent[site], control=True) for site in NAMES})
+    got = one_round(as_it_came, START, {site: reply(START + sent[site], control=True) for site in order})
     assert got.tobytes() == expected.tobytes()
+    assert as_bytes(as_it_came) == as_bytes(alphabetical)
 
 
 def test_the_state_of_another_strategy_is_refused() -> None:
