@@ -41,7 +41,18 @@ def _in_place_of(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+        _keep_name(path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep_name(folder: Path) -> None:
+    """A renamed file has its new name after a power cut only if its folder was written, too."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,18 +1,22 @@
 """Every hospital trained alone: what each would have had without the federation, and how far it carries elsewhere."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 from flwr.app import Message, MessageType
 from numpy.typing import NDArray
 
+from bloodnet_model.errors import UnusableAnswer
 from bloodnet_model.metrics import summary
 from bloodnet_model.run_metrics import ELSEWHERE, FEDERATED
 from server.comparisons import Patients, ScoredModel, compare
-from server.rounds import Federation, ask, evaluate, round_plan
+from server.federation import Federation
+from server.rounds import evaluate
 from strategies import records
-from strategies.update_gate import refusal_reason
+from strategies.update_gate import Expected, checked_update
 
 
 def train_alone(federation: Federation, start: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -21,27 +25,38 @@ def train_alone(federation: Federation, start: NDArray[np.float32]) -> dict[str,
     A site that fails or sends something unusable has none.
     """
     settings, sites = federation.settings, federation.sites
-    epochs = settings.rounds * settings.local_epochs
-    plan = round_plan(settings, f"{federation.run}-alone", 1)
-    plan = plan.model_copy(update={"total_rounds": 1, "local_epochs": epochs})
-    content = records.instruction(records.pack_weights(start), records.pack_plan(plan))
-    messages = [Message(content, node, MessageType.TRAIN) for node in sorted(sites.holding("train"))]
-    answers = ask(federation, messages, "training alone", deadlines=settings.rounds)
-    return {
-        site: update.weights
-        for site, update in sorted(answers.unpacked(records.unpack_update).items())
-        if refusal_reason(update, len(start), sites.info[site].counts.get("train-studies", 0)) is None
+
+    whole = {"run": f"{federation.journal.run}-alone", "total_rounds": 1, "counted_round": 0}
+    plans = {
+        site: plan.model_copy(
+            update={
+                **whole,
+                "local_epochs": settings.rounds * plan.local_epochs,
+                "local_steps": settings.rounds * plan.local_steps,
+            }
+        )
+        for site, plan in federation.training_plans(1, federation.holding("train").values()).items()
     }
+    content = records.instruction(records.pack_weights(start), records.pack_plan(federation.plan(1)))
+    messages = [Message(content, node, MessageType.TRAIN) for node in sorted(federation.holding("train"))]
+    own: dict[str, NDArray[np.float32]] = {}
+    for answer in federation.ask(messages, plans, "training alone", deadlines=settings.rounds):
+        declared = sites.info[answer.site].counts.get("train-studies", 0)
+        expected = Expected(plans[answer.site], start, declared, settings.rounds * settings.deadline_s)
+        with suppress(UnusableAnswer):
+            update, _ = answer.unpacked(partial(checked_update, expected=expected))
+            own[answer.site] = np.asarray(update.weights[:])
+    return dict(sorted(own.items()))
 
 
 def compared_with_alone(
-    federation: Federation, federated: ScoredModel, alone: Mapping[str, NDArray[np.float32]]
+    federation: Federation, number: int, federated: ScoredModel, alone: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, Any]:
     """`cross_site` and `comparisons` of `metrics.json`: each own model on every site's test patients.
 
     The federated model is compared with a site's own on the patients of that site, and on those of all others.
     """
-    plan = round_plan(federation.settings, federation.run, federation.settings.rounds)
+    plan = federation.plan(number)
     rows, comparisons = {FEDERATED: _row(federated)}, []
     for site, weights in alone.items():
         own = ScoredModel(f"{site} alone", weights, evaluate(federation, weights, plan, "test"))
@@ -49,7 +64,7 @@ def compared_with_alone(
         everyone = frozenset(federated.evaluation.sites)
         for patients in (Patients(site, everyone & {site}), Patients(ELSEWHERE + site, everyone - {site})):
             if patients.sites:
-                comparisons.append(compare(federation, plan, "test", federated, own, patients))
+                comparisons.append(compare(federation, federation.own(plan), "test", federated, own, patients))
     return {"cross_site": {"rows": rows}, "comparisons": comparisons}
 
 

@@ -3,14 +3,15 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from bloodnet_model.errors import WeightsError
+from bloodnet_model.errors import SettingsError, WeightsError
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
@@ -18,10 +19,12 @@ from bloodnet_model.weights import flat_weights, load_network
 from server import run_folder
 from server.console import RoundsBar, round_sentence
 from server.evaluation import PooledEvaluation
+from server.federation import Federation, round_plan
 from server.final_evaluation import final_evaluation
 from server.journal import Journal
 from server.record import RunRecord
-from server.rounds import Federation, evaluate, round_plan, run_rounds
+from server.rounds import evaluate, run_rounds
+from server.selection import best
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
 from server.tracking import tracked
@@ -32,43 +35,60 @@ app = ServerApp()
 
 Weights = NDArray[np.float32]
 
-OUT, RESUME = "out", "resume"
-"""Keys of the run configuration: the run folder on the coordinator's machine, and that the run in it goes on."""
+OUT, RESUME, FROM_ROUND = "out", "resume", "from_round"
+"""Keys of the run configuration: the run folder on the coordinator's machine, that the run in it goes on, and from the
+end of which round: 0 for where it stopped."""
+
+WHERE_IT_STOPPED: Final = 0
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    config = dict(context.run_config)
+    config = {key.replace("-", "_"): value for key, value in context.run_config.items()}
     out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
-    run_federation(grid, from_run_config(config), out, resume)
+    from_round = int(config.pop(FROM_ROUND, WHERE_IT_STOPPED))
+    run_federation(grid, from_run_config(config), out, resume, from_round)
 
 
-def run_federation(grid: Grid, settings: RunSettings, out: Path, resume: bool = False) -> None:
+def run_federation(
+    grid: Grid, settings: RunSettings, out: Path, resume: bool = False, from_round: int = WHERE_IT_STOPPED
+) -> None:
     """The whole run: roll call, rounds, test; everything it leaves lies in `out`.
 
-    `resume` goes on with the run in `out` that was stopped, from its journal.
+    `resume` goes on with the run in `out` that was stopped, from its journal; `from_round` from the end of that round.
     """
     strategy = make_strategy(settings.strategy, settings.strategy_parameters)
     parameters = resolved_parameters(strategy, settings.strategy_parameters)
     settings = settings.model_copy(update={"strategy_parameters": parameters})
+    _require_reachable(settings, strategy)
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
     with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
-        journal = _reopened(out, settings) if resume else _begun(out, settings)
-        sites = roll_call(grid, round_plan(settings, journal.run, 0), settings.deadline_s, settings.minimum_sites, bar)
+        journal = _reopened(out, settings, from_round) if resume else _begun(out, settings)
+        sites = roll_call(grid, round_plan(settings, journal.run, 0), settings, bar)
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(len(sites.holding("train")))
-        record = RunRecord(out, settings, sites, journal)
+        federation = Federation(grid, strategy, settings, sites, bar, journal)
+        record = RunRecord(federation)
         bar.say(journal.start)
-        federation = Federation(grid, strategy, settings, sites, bar, journal.run)
         validation = None
-        for result in run_rounds(federation, journal):
+        for result in run_rounds(federation):
             line, validation = record.round(result), result.validation
-            journal.over(result.number, line, settings.keep_updates)
+            journal.over(result.number, line)
+            _tidy(journal, result.number, settings)
             tracker.round(line)
             bar.done(result.number, round_sentence(line, settings.rounds))
-        for found in _final(federation, journal, validation, others):
+        for found in _final(federation, record, validation, others):
             record.add(found)
         tracker.finished(record.metrics, out)
+
+
+def _require_reachable(settings: RunSettings, strategy: Strategy) -> None:
+    """Raises SettingsError where the run would end with a model that its sites no longer have their part of."""
+    if settings.final_model == "best" and isinstance(strategy, RoundStrategy) and strategy.personal:
+        raise SettingsError(
+            f"final_model: best does not go with {settings.strategy}, whose sites keep their own part of the last "
+            "model alone; choose last."
+        )
 
 
 def _begun(out: Path, settings: RunSettings) -> Journal:
@@ -78,23 +98,39 @@ def _begun(out: Path, settings: RunSettings) -> Journal:
     return Journal.begin(out, uuid.uuid4().hex, settings.model_dump(mode="json"), flat_weights(network), sentence)
 
 
-def _reopened(out: Path, settings: RunSettings) -> Journal:
-    return Journal.reopen(out, settings.model_dump(mode="json"))
+def _reopened(out: Path, settings: RunSettings, from_round: int) -> Journal:
+    kept = settings.model_dump(mode="json")
+    if from_round == WHERE_IT_STOPPED:
+        return Journal.reopen(out, kept)
+    return Journal.reopen_at(out, kept, from_round, uuid.uuid4().hex)
+
+
+def _tidy(journal: Journal, number: int, settings: RunSettings) -> None:
+    """Remove of the journal what this run will not ask for again."""
+    if not settings.keep_updates:
+        journal.remove_updates(number)
+    if not settings.keep_rounds:
+        found = best(journal.lines, settings.select_by)
+        journal.remove_weights(but={0, number - 1, number, *([found[0] - 1, found[0]] if found else [])})
 
 
 def _final(
-    federation: Federation, journal: Journal, validation: PooledEvaluation | None, others: dict[str, Weights]
+    federation: Federation, record: RunRecord, validation: PooledEvaluation | None, others: dict[str, Weights]
 ) -> Iterator[dict[str, Any]]:
-    """The evaluation after the last round; of a run that was stopped after it, validation patients are scored again."""
-    settings = federation.settings
-    first, previous, last = (journal.aggregate(number).weights for number in (0, settings.rounds - 1, settings.rounds))
+    """The evaluation of the chosen round's model.
+
+    validation: of the last round's; of another, and of a run that was stopped after it, patients are scored again
+    """
+    settings, journal = federation.settings, federation.journal
+    number = record.chosen_round()
+    first, previous, last = (journal.aggregate(of).weights for of in (0, max(0, number - 1), number))
     own = {FIRST: first, PREVIOUS: previous}
     others = others | {name: own[name] for name in settings.evaluation.compare_with if name in own}
-    if validation is None:
-        plan = round_plan(settings, journal.run, settings.rounds)
-        validation = evaluate(federation, last, plan, "validation")
+    if validation is None or number != len(journal.lines):
+        validation = evaluate(federation, last, federation.own(federation.plan(number)), "validation")
         yield {"validation": validation.as_metrics()}
-    yield from final_evaluation(federation, first, last, validation, others)
+    record.keep_model(last)
+    yield from final_evaluation(federation, number, first, last, validation, others)
 
 
 def initial_network(settings: RunSettings) -> tuple[BloodNet, Start | None]:

@@ -13,7 +13,8 @@ from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.paired import PlacementSums, difference
 from bloodnet_model.splits import Split
 from server.evaluation import PooledEvaluation
-from server.rounds import Federation, ask
+from server.exchange import unpacked
+from server.federation import Federation
 from strategies.evaluation_records import COMPARE, ComparisonRequest, pack_comparison, unpack_placements
 from strategies.records import RoundPlan
 
@@ -86,11 +87,12 @@ def _answers(
     """Sums of the sites whose answer counts as many patients as their histogram did."""
     content, names = pack_comparison(request, plan), federation.sites.names
     messages = [Message(content, node, COMPARE) for node, name in sorted(names.items()) if name in present]
-    answers = ask(federation, messages, "comparing")
+    answers = federation.ask(messages, federation.counted(plan, present), "comparing")
+    found, _ = unpacked(answers, unpack_placements)
     histograms = counted.of_any()
     return {
         name: sums
-        for name, sums in answers.unpacked(unpack_placements).items()
+        for name, sums in found.items()
         if (sums.positives.studies, sums.negatives.studies)
         == (histograms[name].positive_count, histograms[name].negative_count)
     }

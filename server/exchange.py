@@ -1,8 +1,9 @@
-"""Messages out, answers in, until all are there or the deadline is over."""
+"""Messages out, answers in, each as it comes, until all are there or the deadline is over."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from flwr.app import Message, RecordDict
@@ -23,78 +24,80 @@ NO_ANSWER, NODE_ERROR, NOT_SENT, UNREADABLE = "no-answer", "node-error", "not-se
 class Progress(Protocol):
     """Who wants to see a step of a round as it happens."""
 
-    def step(self, label: str, sites: int) -> None: ...
+    def step(self, label: str, names: Iterable[str], until: datetime | None = None) -> None: ...
 
     def answer(self, site: str) -> None: ...
 
 
-@dataclass
-class Answers:
-    """Answers by site name: usable ones, and the codes of the others."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What came of one site's message: records, or the code of why there are none that can be used.
 
-    replies: dict[str, Message] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
+    answered_s: seconds from the question to the answer by this machine's clock; to the deadline where none came
+    """
 
-    def unpacked(self, unpack: Callable[[RecordDict], T]) -> dict[str, T]:
-        """What `unpack` makes of each answer; a site whose answer it cannot read is refused, with its reason if any."""
-        values = {}
-        for site, reply in self.replies.items():
-            try:
-                values[site] = unpack(reply.content)
-            except UnusableAnswer as error:
-                self.refused[site] = error.reason
-            except (KeyError, TypeError, ValueError, BloodNetError):
-                self.refused[site] = UNREADABLE
-        return values
+    site: str
+    content: RecordDict | None
+    code: str
+    answered_s: float
+
+    def unpacked(self, unpack: Callable[[RecordDict], T]) -> T:
+        """What `unpack` makes of it; raises UnusableAnswer, with a reason, where nothing can be made of it."""
+        if self.content is None:
+            raise UnusableAnswer(self.code)
+        try:
+            return unpack(self.content)
+        except UnusableAnswer:
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError, BloodNetError):
+            raise UnusableAnswer(UNREADABLE) from None
 
 
-def exchange(
-    grid: Grid,
-    messages: Iterable[Message],
-    sites: Mapping[int, str],
-    deadline_s: float,
-    on_answer: Callable[[str, Message | None], None] = lambda site, reply: None,
-) -> Answers:
-    """Send `messages` and collect the answers by site name; `sites` maps node ids to names.
+def unpacked(answers: Iterable[Answer], unpack: Callable[[RecordDict], T]) -> tuple[dict[str, T], dict[str, str]]:
+    """By site: what `unpack` makes of each answer, and the codes of those that it can make nothing of."""
+    values, refused = {}, {}
+    for answer in answers:
+        try:
+            values[answer.site] = answer.unpacked(unpack)
+        except UnusableAnswer as error:
+            refused[answer.site] = error.reason
+    return values, refused
+
+
+def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], deadline_s: float) -> Iterator[Answer]:
+    """Send `messages` and yield each answer as it comes, so that nobody need hold all; `sites` maps node ids to names.
 
     A reply made by the SuperLink (a node that died) names no site, so answers are mapped by the message they reply
     to. Asking for the answer of a node whose lease is over would make the SuperLink delete it: such nodes are not
-    asked until they are back. Nothing a site does raises here. `on_answer` hears of each answer as it comes; of one
-    that cannot be used, without its message.
+    asked until they are back. Nothing a site does raises here. Messages to nodes that are not in `sites` are not sent.
     """
-    waiting, answers = _send(grid, list(messages), sites, deadline_s)
-    end, pause = time.monotonic() + deadline_s, _POLL_S
+    started = time.monotonic()
+    end, pause = started + deadline_s, _POLL_S
+    waiting, unsent = _send(grid, [one for one in messages if one.metadata.dst_node_id in sites], deadline_s)
+    for node in unsent:
+        yield Answer(sites[node], None, NOT_SENT, 0.0)
     while waiting and time.monotonic() < end:
         asked, awake = time.monotonic(), _nodes_with_a_lease(grid)
         arrived = list(grid.pull_messages([i for i, node in waiting.items() if node in awake]))
-        for reply in arrived:
-            node = waiting.pop(reply.metadata.reply_to_message_id, None)
-            if node is not None:
-                _file(answers, sites[node], reply)
-                on_answer(sites[node], answers.replies.get(sites[node]))
         pause = _POLL_S if arrived else min(_SLOWEST_POLL_S, pause * 1.2)
+        while arrived:
+            reply = arrived.pop(0)  # held by nobody here once it is used
+            if (answered := reply.metadata.reply_to_message_id) in waiting:
+                yield _answer(sites[waiting.pop(answered)], reply, time.monotonic() - started)
         if waiting:
             now = time.monotonic()  # a grid may have waited for answers itself
             time.sleep(max(0.0, min(asked + pause, end) - now))
-    answers.refused.update({sites[node]: NO_ANSWER for node in waiting.values()})
-    return answers
+    for node in waiting.values():
+        yield Answer(sites[node], None, NO_ANSWER, time.monotonic() - started)
 
 
-def _send(
-    grid: Grid, messages: list[Message], sites: Mapping[int, str], deadline_s: float
-) -> tuple[dict[str, int], Answers]:
-    """Message id to node id of what was sent; messages to nodes that are not in the run are dropped."""
-    messages = [message for message in messages if message.metadata.dst_node_id in sites]
+def _send(grid: Grid, messages: list[Message], deadline_s: float) -> tuple[dict[str, int], list[int]]:
+    """Message id to node id of what was sent, and the nodes to which nothing could be."""
     for message in messages:
         message.metadata.ttl = deadline_s  # a stale message dies with its round
     nodes = [message.metadata.dst_node_id for message in messages]
-    waiting, answers = {}, Answers()
-    for message_id, node in zip(grid.push_messages(messages), nodes, strict=True):
-        if message_id:
-            waiting[message_id] = node
-        else:
-            answers.refused[sites[node]] = NOT_SENT
-    return waiting, answers
+    sent = list(zip(grid.push_messages(messages), nodes, strict=True))
+    return {message_id: node for message_id, node in sent if message_id}, [node for i, node in sent if not i]
 
 
 def _nodes_with_a_lease(grid: Grid) -> set[int]:
@@ -105,10 +108,8 @@ def _nodes_with_a_lease(grid: Grid) -> set[int]:
     }
 
 
-def _file(answers: Answers, site: str, reply: Message) -> None:
+def _answer(site: str, reply: Message, answered_s: float) -> Answer:
     if reply.has_error():
-        answers.refused[site] = NODE_ERROR
-    elif (code := records.status_code(reply.content)) != records.OK:
-        answers.refused[site] = code
-    else:
-        answers.replies[site] = reply
+        return Answer(site, None, NODE_ERROR, answered_s)
+    code = records.status_code(reply.content)
+    return Answer(site, reply.content if code == records.OK else None, code, answered_s)

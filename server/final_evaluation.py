@@ -12,13 +12,15 @@ from server.alone import compared_with_alone, train_alone
 from server.clinical_use import ClinicalUse
 from server.comparisons import Patients, ScoredModel, compare
 from server.evaluation import PooledEvaluation
-from server.rounds import Federation, evaluate, round_plan
+from server.federation import Federation
+from server.rounds import evaluate
 
 Weights = NDArray[np.float32]
 
 
 def final_evaluation(
     federation: Federation,
+    number: int,
     first: Weights,
     last: Weights,
     validation: PooledEvaluation,
@@ -26,12 +28,13 @@ def final_evaluation(
 ) -> Iterator[dict[str, Any]]:
     """Entries of `metrics.json`, one after another as they are found; each takes the sites a while.
 
-    first, last: the weights that the run began with, and those of its last round
-    validation:  of the last weights; thresholds and calibration are chosen on it
+    number:      the round whose model is tested
+    first, last: the weights that the run began with, and those of that round
+    validation:  of those weights; thresholds and calibration are chosen on it
     others:      weights by the name of the model to compare with
     """
     settings, use = federation.settings, ClinicalUse.chosen_on(validation, federation.settings.evaluation)
-    plan = round_plan(settings, federation.run, settings.rounds)
+    plan = federation.own(federation.plan(number))
 
     def tested(split: Split) -> tuple[PooledEvaluation, dict[str, Any]]:
         evaluation = evaluate(federation, last, plan, split, use.threshold)
@@ -41,18 +44,19 @@ def final_evaluation(
     yield {"test": record}
     yield {"held_out": {split: tested(split)[1] for split in HELD_OUT if federation.sites.holding(split)}}
     federated = ScoredModel(FEDERATED, last, test)
-    comparisons = _with_others(federation, federated, others)
+    comparisons = _with_others(federation, number, federated, others)
     yield {"comparisons": comparisons}
     if settings.evaluation.alone:
-        alone = compared_with_alone(federation, federated, train_alone(federation, first))
+        alone = compared_with_alone(federation, number, federated, train_alone(federation, first))
         yield alone | {"comparisons": [*comparisons, *alone["comparisons"]]}
 
 
-def _with_others(federation: Federation, federated: ScoredModel, others: Mapping[str, Weights]) -> list[dict[str, Any]]:
+def _with_others(
+    federation: Federation, number: int, federated: ScoredModel, others: Mapping[str, Weights]
+) -> list[dict[str, Any]]:
     """Comparisons on all test patients."""
-    settings, everyone = federation.settings, Patients(ALL, frozenset(federated.evaluation.sites))
-    plan = round_plan(settings, federation.run, settings.rounds)
+    plan, everyone = federation.plan(number), Patients(ALL, frozenset(federated.evaluation.sites))
     scored = (
         ScoredModel(name, weights, evaluate(federation, weights, plan, "test")) for name, weights in others.items()
     )
-    return [compare(federation, plan, "test", federated, other, everyone) for other in scored]
+    return [compare(federation, federation.own(plan), "test", federated, other, everyone) for other in scored]

@@ -1,20 +1,20 @@
 """What a run has done, written down before it counts, so that a run that was killed goes on where it was.
 
-`journal/log.jsonl` has a line an event, each with a digest of itself and all lines before; weights and updates lie
-beside it as safetensors, their digests in the log. A file is on the disk before its line is, and a line before what it
-says counts.
+`journal/log.jsonl` has a line an event (`bloodnet_model.chained_log`); weights and updates lie beside it as
+safetensors, their digests in the log. A file is on the disk before its line is, and a line before what it says counts.
 
-    run       which run it is, and its settings
-    weights   those of the end of a round (of round 0: the first ones), the strategy's memory, and who was refused
-    update    one site's, accepted in the round after
-    round     the round's line in rounds.jsonl: it is over
+    run         which run it is, and its settings
+    weights     those of the end of a round (of round 0: the first ones), the strategy's memory, and who was refused
+    update      one site's, accepted in the round after
+    round       the round's line in rounds.jsonl: it is over
+    readmitted  a site that had been set aside, before a round
+    rewound     the rounds after one no longer count; the run has another name from here on
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +23,19 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from bloodnet_model.chained_log import ChainedLog, DamagedLog, Event, cut_before
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from strategies.records import Update
+from strategies.update_gate import fingerprint
+from strategies.vectors import stored
 
 FOLDER: Final = "journal"
 _LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
-_KEPT_ROUNDS: Final = 2
-"""Rounds at the end whose weights are kept, beside the first ones: the last, and the one it is compared with."""
+_VECTORS: Final = ("weights", "control_change")
+"""Fields of an update that lie in its file; the others stand in its line."""
 
 Weights = NDArray[np.float32]
 Memory = Mapping[str, NDArray[np.float64]]
@@ -48,11 +51,24 @@ class Aggregate:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Accepted:
+    """An update in the journal: its vectors are read from its file when they are asked for.
+
+    norm:       L2 norm of its weights minus those before the round
+    answered_s: seconds from the question to the answer
+    """
+
+    update: Update
+    norm: float
+    answered_s: float
+
+
 class Journal:
     """A run folder's journal; made by `begin`, opened again by `reopen`."""
 
-    def __init__(self, folder: Path, events: list[dict[str, Any]], digest: str) -> None:
-        self._folder, self._events, self._digest = folder, events, digest
+    def __init__(self, folder: Path, log: ChainedLog) -> None:
+        self._folder, self._log = folder, log
 
     @classmethod
     def begin(
@@ -63,8 +79,8 @@ class Journal:
         Raises DataError where it cannot be written.
         """
         make_folder(run_folder / FOLDER)
-        journal = cls(run_folder / FOLDER, [], "")
-        journal._append({"event": "run", "run": run, "settings": dict(settings), "start": start})
+        journal = cls(run_folder / FOLDER, ChainedLog.begin(run_folder / FOLDER / _LOG))
+        journal._log.append({"event": "run", "run": run, "settings": dict(settings), "start": start})
         journal.aggregated(0, Aggregate(first, {}, {}, 0.0))
         return journal
 
@@ -75,154 +91,182 @@ class Journal:
         Raises DataError, with the remedy, where there is none, where it is damaged, or where it is of other settings.
         """
         folder = run_folder / FOLDER
-        journal = cls(folder, *_read(folder / _LOG))
-        _require_same(journal._first("run")["settings"], json.loads(json.dumps(settings)), run_folder)
+        journal = cls(folder, _log(folder / _LOG))
+        _require_same(journal._begun()["settings"], json.loads(json.dumps(settings)), run_folder)
         return journal
+
+    @classmethod
+    def reopen_at(cls, run_folder: Path, settings: Mapping[str, Any], number: int, run: str) -> "Journal":
+        """As `reopen`, but gone back to the end of round `number`, also where the log is damaged only after it.
+
+        run: the run's name from here on, since the sites keep nothing of so long ago
+        Raises DataError as well where that round is not over, or its weights are not kept.
+        """
+        path = run_folder / FOLDER / _LOG
+        try:
+            ChainedLog.reopen(path)
+        except DamagedLog as damage:
+            if number <= _last_over(damage.before):
+                cut_before(path, damage.line)
+        journal = cls.reopen(run_folder, settings)
+        over = [line["round"] for line in journal.lines]
+        if number not in over:
+            known = f"go on from one of 1 to {over[-1]}" if over else "begin the run anew in another folder"
+            raise DataError(f"{run_folder}: round {number} is not over; {known}.")
+        journal.aggregate(number)
+        journal._log.append({"event": "rewound", "round": number, "run": run})
+        return journal
+
+    @property
+    def run_folder(self) -> Path:
+        return self._folder.parent
 
     @property
     def run(self) -> str:
         """The name that the sites keep their state under."""
-        return str(self._first("run")["run"])
+        return next(str(event["run"]) for event in reversed(self._log.events) if "run" in event)
 
     @property
     def start(self) -> str:
         """What the first weights came from; empty where they were drawn."""
-        return str(self._first("run")["start"])
+        return str(self._begun()["start"])
 
     @property
     def lines(self) -> list[dict[str, Any]]:
         """Of the rounds that are over, in their order."""
-        return [event["line"] for event in self._events if event["event"] == "round"]
+        return [event["line"] for event in self._events("round")]
+
+    @property
+    def readmitted(self) -> dict[str, int]:
+        """By site, the round before which it was last admitted again."""
+        return {event["site"]: event["round"] for event in self._events("readmitted")}
 
     @property
     def aggregated_rounds(self) -> int:
         """Rounds whose weights are known; the last of them need not be over."""
-        return max(int(event["round"]) for event in self._events if event["event"] == "weights")
+        return max(int(event["round"]) for event in self._events("weights"))
 
     def aggregate(self, number: int) -> Aggregate:
         """The end of training in a round; raises DataError where its weights are damaged or no longer kept."""
-        event = self._of_round("weights", number)[-1]
-        tensors = self._tensors(event)
+        event = self._events("weights", number)[-1]
+        path = self._folder / event["file"]
+        try:
+            content = path.read_bytes()
+            tensors = load(content) if sha256(content).hexdigest() == event["sha256"] else None
+        except (OSError, SafetensorError):
+            tensors = None
         if tensors is None:
-            raise DataError(
-                f"{self._folder / event['file']}: is damaged or not there; bring it back from a backup, or begin anew."
-            )
+            raise DataError(f"{path}: is damaged or no longer kept; {self._instead(number)}")
         memory = {name.removeprefix(_MEMORY): of for name, of in tensors.items() if name.startswith(_MEMORY)}
         return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"])
 
-    def accepted(self, number: int) -> dict[str, Update]:
+    def accepted(self, number: int) -> dict[str, Accepted]:
         """Updates of a round by site; one whose file is damaged is not among them, and its site can be asked again."""
-        found = {}
-        for event in self._of_round("update", number):
-            tensors = self._tensors(event)
-            if tensors is not None:
-                losses = tuple(event["losses"])
-                rest = event["studies"], event["steps"], losses, event["seconds"]
-                found[event["site"]] = Update(tensors[_WEIGHTS], *rest)
+        events = {event["site"]: event for event in self._events("update", number) if self._is_whole(event)}
+        return {site: self._accepted(event) for site, event in sorted(events.items())}
+
+    def fingerprints(self, before: int) -> dict[str, frozenset[str]]:
+        """By site, of what it sent before a round; after a stop it may send again what it sent in this one."""
+        found: dict[str, frozenset[str]] = {}
+        for event in self._events("update"):
+            if event["round"] < before:
+                found[event["site"]] = found.get(event["site"], frozenset()) | {event["fingerprint"]}
         return found
 
-    def accept(self, number: int, site: str, update: Update) -> None:
-        """Keep a site's update, which counts from now on."""
-        file = self._keep(f"round-{number}-{site}.safetensors", {_WEIGHTS: update.weights})
-        told = {"studies": update.studies, "steps": update.steps, "losses": update.losses, "seconds": update.seconds}
-        self._append({"event": "update", "round": number, "site": site, **file, **told})
+    def accept(self, number: int, site: str, update: Update, norm: float, answered_s: float) -> Accepted:
+        """Keep a site's update, which counts from now on; what is returned holds no vector in memory."""
+        vectors = {name: np.asarray(of[:]) for name in _VECTORS if (of := getattr(update, name)) is not None}
+        told = {of.name: getattr(update, of.name) for of in fields(Update) if of.name not in _VECTORS}
+        file = self._keep(f"round-{number}-{site}.safetensors", vectors)
+        event = {"event": "update", "round": number, "site": site, **file}
+        event |= {"vectors": sorted(vectors), "told": told, "norm": norm, "answered_s": answered_s}
+        event["fingerprint"] = fingerprint(update)
+        self._log.append(json.loads(json.dumps(event)))
+        return self._accepted(event)
 
     def aggregated(self, number: int, end: Aggregate) -> None:
         """Keep what a round's updates were made into."""
         memory = {_MEMORY + name: np.asarray(of, np.float64) for name, of in end.memory.items()}
         file = self._keep(f"round-{number}.safetensors", {_WEIGHTS: end.weights, **memory})
         told = {"refused": dict(end.refused), "seconds": end.seconds}
-        self._append({"event": "weights", "round": number, **file, **told})
+        self._log.append({"event": "weights", "round": number, **file, **told})
 
-    def over(self, number: int, line: Mapping[str, Any], keep_updates: bool) -> None:
-        """The round is over; what nobody will ask for again is removed."""
-        self._append({"event": "round", "round": number, "line": dict(line)})
-        if not keep_updates:
-            self._remove(event["file"] for event in self._of_round("update", number))
-        if number - _KEPT_ROUNDS > 0:
-            self._remove(event["file"] for event in self._of_round("weights", number - _KEPT_ROUNDS))
+    def over(self, number: int, line: Mapping[str, Any]) -> None:
+        """The round is over."""
+        self._log.append({"event": "round", "round": number, "line": dict(line)})
 
-    def _first(self, event: str) -> dict[str, Any]:
-        return next(one for one in self._events if one["event"] == event)
+    def readmit(self, number: int, site: str) -> None:
+        """A site that had been set aside takes part again from a round on."""
+        self._log.append({"event": "readmitted", "round": number, "site": site})
 
-    def _of_round(self, event: str, number: int) -> list[dict[str, Any]]:
-        return [one for one in self._events if one["event"] == event and one["round"] == number]
+    def remove_updates(self, number: int) -> None:
+        """Of a round that is over."""
+        self._remove(self._events("update", number))
+
+    def remove_weights(self, but: Iterable[int]) -> None:
+        """Of the ends of all rounds but some."""
+        kept = set(but)
+        self._remove(event for event in self._events("weights") if event["round"] not in kept)
+
+    def _begun(self) -> Event:
+        return self._log.events[0]
+
+    def _events(self, kind: str, number: int | None = None) -> list[Event]:
+        """Those of a kind, if asked of one round, that still count."""
+        counting: list[Event] = []
+        for event in self._log.events:
+            if event["event"] == "rewound":
+                counting = [one for one in counting if one.get("round", 0) <= event["round"]]
+            else:
+                counting.append(event)
+        return [one for one in counting if one["event"] == kind and number in (None, one.get("round"))]
+
+    def _accepted(self, event: Mapping[str, Any]) -> Accepted:
+        path, told = self._folder / event["file"], dict(event["told"])
+        told |= {"losses": tuple(told["losses"]), **{name: stored(path, name) for name in event["vectors"]}}
+        return Accepted(Update(**told), event["norm"], event["answered_s"])
 
     def _keep(self, name: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, str]:
         content = save({key: np.ascontiguousarray(of) for key, of in tensors.items()})
         write_whole(self._folder / name, content)
         return {"file": name, "sha256": sha256(content).hexdigest()}
 
-    def _tensors(self, event: Mapping[str, Any]) -> dict[str, NDArray[Any]] | None:
-        """Of the file that an event names; None where it is not what was written."""
+    def _is_whole(self, event: Mapping[str, Any]) -> bool:
         try:
-            content = (self._folder / event["file"]).read_bytes()
-            return dict(load(content)) if sha256(content).hexdigest() == event["sha256"] else None
-        except (OSError, SafetensorError):
-            return None
+            with (self._folder / event["file"]).open("rb") as file:
+                return bool(file_digest(file, "sha256").hexdigest() == event["sha256"])
+        except OSError:
+            return False
 
-    def _remove(self, names: Iterator[str]) -> None:
-        for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+    def _remove(self, events: Iterable[Event]) -> None:
+        for event in events:
+            (self._folder / event["file"]).unlink(missing_ok=True)
 
-    def _append(self, event: dict[str, Any]) -> None:
-        digest = _digest(self._digest, event)
-        line = json.dumps({**event, "digest": digest})
-        path = self._folder / _LOG
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be written ({error.strerror}); the run stops here and can be resumed once it can."
-            ) from None
-        self._events.append(event)
-        self._digest = digest
+    def _instead(self, number: int) -> str:
+        """The remedy where the weights of a round are not there."""
+        over = [line["round"] for line in self.lines if line["round"] != number]
+        kept = [str(of) for of in over if self._is_whole(self._events("weights", of)[-1])]
+        otherwise = f"go on from round {' or '.join(kept)} with --from-round" if kept else "begin the run anew"
+        return f"bring it back from a backup, or {otherwise}."
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """Events and the digest of the last line; a last line without an end never counted, and is cut off."""
+def _log(path: Path) -> ChainedLog:
     try:
-        content = path.read_bytes()
-    except OSError:
-        raise DataError(f"{path}: there is no such file; give the folder of a run that kept a journal.") from None
-    whole = content[: content.rfind(b"\n") + 1]
-    events: list[dict[str, Any]] = []
-    digest = ""
-    for number, line in enumerate(whole.splitlines(), start=1):
-        event = _event(line)
-        told = event.pop("digest", None) if event else None
-        if event is None or told != _digest(digest, event):
-            raise _damaged(path, number, events)
-        events.append(event)
-        digest = told
-    if [event["event"] for event in events[:2]] != ["run", "weights"]:
+        log = ChainedLog.reopen(path)
+    except DamagedLog as damage:
+        good = _last_over(damage.before)
+        whole = f"Round {good} and all before it are whole: go on from there with --from-round {good}"
+        remedy = whole if good else "No round before it is over: begin the run anew in another folder"
+        raise DataError(f"{damage} {remedy}, or bring the file back from a backup.") from None
+    except DataError as error:
+        raise DataError(f"{error} Give the folder of a run that kept a journal.") from None
+    if [event.get("event") for event in log.events[:2]] != ["run", "weights"]:
         raise DataError(f"{path}: does not begin as a run's journal does; begin the run anew in another folder.")
-    if whole != content:
-        write_whole(path, whole)
-    return events, digest
+    return log
 
 
-def _digest(before: str, event: Mapping[str, Any]) -> str:
-    return sha256(f"{before}{json.dumps(event)}".encode()).hexdigest()
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
-
-
-def _damaged(path: Path, number: int, before: list[dict[str, Any]]) -> DataError:
-    good = max((event["round"] for event in before if event["event"] == "round"), default=0)
-    return DataError(
-        f"{path}, line {number}: was changed or does not follow the line before it; round {good} and all before it are "
-        f"whole: cut the file off before this line, and the run goes on from there."
-    )
+def _last_over(events: Iterable[Event]) -> int:
+    return max((event["round"] for event in events if event.get("event") == "round"), default=0)
 
 
 def _require_same(kept: Mapping[str, Any], now: Mapping[str, Any], run_folder: Path) -> None:

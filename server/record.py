@@ -2,20 +2,24 @@
 
 import platform
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
-from bloodnet_model.labels import CLASSES
+import numpy as np
+from numpy.typing import NDArray
+
 from bloodnet_model.network import build_network
 from bloodnet_model.run_metrics import SCHEMA
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.evaluation import PooledEvaluation
-from server.journal import Journal
+from server.federation import OK, REFUSED, Federation
+from server.forecast import forecast
+from server.journal import Accepted
 from server.report import render_report
 from server.rounds import RoundResult
-from server.settings import RunSettings
+from server.selection import best, selection, stop_now
 from server.sites import Sites
 
 _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
@@ -24,36 +28,66 @@ _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
 class RunRecord:
     """The run folder's files; `metrics` is what `metrics.json` holds."""
 
-    def __init__(self, folder: Path, settings: RunSettings, sites: Sites, journal: Journal) -> None:
-        """Of a run that was stopped, what `journal` knows is there from the beginning."""
-        self._folder, self._settings, self._sites = folder, settings, sites
-        self._network, lines = build_network(settings.model, seed=0), journal.lines
-        self.metrics = _metrics_before(settings, sites, flat_weights(self._network).size, folder.name)
-        self.metrics["run"]["start"] = journal.start
-        self.metrics["rounds"] += lines
-        self._best = max((auc for line in lines if (auc := _auc(line)) is not None), default=-1.0)
+    def __init__(self, federation: Federation) -> None:
+        """Of a run that was stopped, what its journal knows is there from the beginning."""
+        self._federation, self._settings = federation, federation.settings
+        self._folder = federation.journal.run_folder
+        self._network = build_network(self._settings.model, seed=0)
+        self.metrics = _metrics_before(federation, flat_weights(self._network).size)
+        self.metrics["rounds"] += federation.journal.lines
+        if self.metrics["rounds"]:
+            self._write_best()
 
     def round(self, result: RoundResult) -> dict[str, Any]:
         """Keep a finished round and its weights; returns its line in rounds.jsonl."""
-        line = _round_line(result, self._sites)
+        line = round_line(result, self._federation.journal.readmitted)
         self.metrics["rounds"].append(line)
+        self.metrics["sites"], self.metrics["not_admitted"] = _sites(self._federation.sites)
         self.metrics["validation"] = result.validation.as_metrics()  # whoever flags studies needs a threshold from it
-        set_flat_weights(self._network, result.weights)
+        self._tell_what_is_ahead()
         run_folder.write_rounds(self._folder, self.metrics["rounds"])
-        self._write_model(run_folder.MODEL)
-        auc = _auc(line)
-        if auc is not None and auc > self._best:
-            self._best = auc
-            self._write_model(run_folder.BEST_MODEL)
+        self._write_model(run_folder.MODEL, result.weights)
+        if self._best_round() == result.number:
+            self._write_model(run_folder.BEST_MODEL, result.weights)
         self._write()
         return line
+
+    def chosen_round(self) -> int:
+        """Whose model the run ends with."""
+        last: int = self.metrics["rounds"][-1]["round"]
+        return (self._best_round() or last) if self._settings.final_model == "best" else last
+
+    def keep_model(self, weights: NDArray[np.float32]) -> None:
+        """The model that the run ends with."""
+        self._tell_what_is_ahead()
+        self._write_model(run_folder.MODEL, weights)
 
     def add(self, found: Mapping[str, Any]) -> None:
         """Keep entries of `metrics.json`."""
         self.metrics |= found
         self._write()
 
-    def _write_model(self, name: str) -> None:
+    def _best_round(self) -> int | None:
+        found = best(self.metrics["rounds"], self._settings.select_by)
+        return found[0] if found else None
+
+    def _tell_what_is_ahead(self) -> None:
+        settings, lines = self._settings, self.metrics["rounds"]
+        patience = settings.select_by, settings.patience
+        chosen = selection(lines, *patience, settings.rounds, settings.final_model)
+        done = len(lines) if stop_now(lines, *patience) else settings.rounds
+        ahead = forecast(lines, done, datetime.now().astimezone())
+        self.metrics["selection"] = chosen and chosen.model_dump(mode="json")
+        self.metrics["forecast"] = ahead and ahead.model_dump(mode="json")
+
+    def _write_best(self) -> None:
+        """Of a run that goes on: its file may be of a round that no longer counts."""
+        number = self._best_round()
+        if number is not None:
+            self._write_model(run_folder.BEST_MODEL, self._federation.journal.aggregate(number).weights)
+
+    def _write_model(self, name: str, weights: NDArray[np.float32]) -> None:
+        set_flat_weights(self._network, weights)
         run_folder.write_model(self._folder, name, self._network, self._settings)
 
     def _write(self) -> None:
@@ -61,12 +95,15 @@ class RunRecord:
         render_report(self._folder)
 
 
-def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: str) -> dict[str, Any]:
+def _metrics_before(federation: Federation, parameters: int) -> dict[str, Any]:
     """`metrics.json` as it stands before the first round."""
+    settings, journal = federation.settings, federation.journal
+    sites, not_admitted = _sites(federation.sites)
     return {
         "schema": SCHEMA,
         "run": {
-            "name": name,
+            "name": journal.run_folder.name,
+            "start": journal.start,
             "data": settings.data.get("name", "hospitals"),
             "strategy": settings.strategy,
             "strategy_parameters": settings.strategy_parameters,
@@ -75,13 +112,14 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
             "link": settings.model.network.link,
             "parameters": parameters,
             "seed": settings.seed,
+            "minimum_sites": settings.minimum_sites,
+            "deadline_s": settings.deadline_s,
+            "participation": settings.participation,
+            "local_steps": settings.local_steps or None,
             "versions": _versions(),
         },
-        "sites": {
-            name: {"counts": dict(info.counts), "ledger": dict(info.ledger), "version": info.version}
-            for name, info in sorted(sites.info.items())
-        },
-        "not_admitted": dict(sites.refused),
+        "sites": sites,
+        "not_admitted": not_admitted,
         "rounds": [],
         "validation": None,
         "test": None,
@@ -89,13 +127,18 @@ def _metrics_before(settings: RunSettings, sites: Sites, parameters: int, name: 
         "comparisons": [],
         "cross_site": None,
         "baselines": {},
+        "selection": None,
+        "forecast": None,
     }
 
 
-def _auc(line: Mapping[str, Any]) -> float | None:
-    """Of any hemorrhage, pooled, on the validation patients of a round."""
-    auc: float | None = line["validation"]["pooled"][CLASSES[0]]["auc"]
-    return auc
+def _sites(sites: Sites) -> tuple[dict[str, Any], dict[str, str]]:
+    """Those that take part, with what each said of itself; and those that do not, with the reason."""
+    told = {
+        name: {"counts": dict(info.counts), "ledger": dict(info.ledger), "version": info.version}
+        for name, info in sorted(sites.info.items())
+    }
+    return told, dict(sites.refused)
 
 
 def _versions() -> dict[str, str]:
@@ -103,29 +146,33 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}}
 
 
-def _round_line(result: RoundResult, sites: Sites) -> dict[str, Any]:
+def round_line(result: RoundResult, readmitted: Mapping[str, int]) -> dict[str, Any]:
     """One round as it stands in rounds.jsonl and metrics.json."""
-    entries: dict[str, Any] = {}
-    for site in sorted(sites.holding("train").values()):
-        update = result.updates.get(site)
-        if update is None:
-            entries[site] = {"status": "refused", "reason": result.refused.get(site, "not-asked")}
-        else:
-            entries[site] = {
-                "status": "ok",
-                "studies": update.studies,
-                "steps": update.steps,
-                "loss": update.losses[0],
-                "seconds": round(update.seconds, 3),
-            }
+    entries = {site: {"status": why} for site, why in result.resting.items()}
+    entries |= {site: {"status": REFUSED, "reason": reason} for site, reason in result.refused.items()}
+    entries |= {site: _counted(accepted) for site, accepted in result.updates.items()}
     return {
         "round": result.number,
         "seconds": result.seconds,
         "seconds_evaluate": result.seconds_evaluate,
-        "sites": entries,
+        "sites": dict(sorted(entries.items())),
+        "readmitted": sorted(site for site, number in readmitted.items() if number == result.number),
         "train_loss": result.train_loss,
         "validation": _without_histograms(result.validation),
         "dice": result.validation.dice(),
+    }
+
+
+def _counted(accepted: Accepted) -> dict[str, Any]:
+    update = accepted.update
+    return {
+        "status": OK,
+        "studies": update.studies,
+        "steps": update.steps,
+        "loss": update.losses[0],
+        "seconds": round(update.seconds, 3),
+        "answered_s": round(accepted.answered_s, 3),
+        "norm": accepted.norm,
     }
 
 

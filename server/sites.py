@@ -1,56 +1,113 @@
-"""Who takes part: the roll call at the start of a run."""
+"""Who takes part: the roll call at the start of a run, and newcomers later on."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
 
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from bloodnet_model.errors import RoundError
+from bloodnet_model.errors import RoundError, SettingsError, UnusableAnswer
 from bloodnet_model.splits import Split
 from server.exchange import Progress, exchange
+from server.settings import RunSettings
 from strategies import records
 from strategies.records import RoundPlan, SiteInfo
 
+NOT_NAMED: Final = "not-in-this-run"
+_POLL_S: Final = 1.0
 
-@dataclass(frozen=True)
+
+@dataclass
 class Sites:
     """The sites of a run: names by node id, what each said of itself, and why others are not in."""
 
-    names: dict[int, str]
-    info: dict[str, SiteInfo]
-    refused: dict[str, str]
+    names: dict[int, str] = field(default_factory=dict)
+    info: dict[str, SiteInfo] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    called: set[int] = field(default_factory=set)
 
     def holding(self, split: Split) -> dict[int, str]:
         """Names by node id of those that have studies in `split`."""
         return {node: name for node, name in self.names.items() if self.info[name].counts.get(f"{split}-studies")}
 
+    def call_newcomers(self, grid: Grid, plan: RoundPlan, settings: RunSettings, progress: Progress) -> None:
+        """Ask every node that was not asked before for its name and counts; data not yet prepared is prepared there.
 
-def roll_call(grid: Grid, plan: RoundPlan, deadline_s: float, minimum_sites: int, progress: Progress) -> Sites:
-    """Ask every connected node for its name and counts, preparing its data if that is still to be done.
+        Where the SuperLink knows a node by a name, the run asks it by that name, and it can answer with no other.
+        """
+        registered = {node: name for node, name in _registered(grid).items() if node not in self.called}
+        if settings.sites:
+            registered = {node: name for node, name in registered.items() if not name or name in settings.sites}
+        self.called |= registered.keys()
+        labels = {node: name or f"node-{node}" for node, name in sorted(registered.items())}
+        if not labels:
+            return
+        config = records.pack_plan(plan)
+        messages = [Message(records.question(config), node, records.ROLL_CALL) for node in labels]
+        progress.step("preparing sites", labels.values(), datetime.now() + timedelta(seconds=settings.deadline_s))
+        nodes, admitted = {label: node for node, label in labels.items()}, []
+        for answer in exchange(grid, messages, labels, settings.deadline_s):
+            progress.answer(answer.site)
+            try:
+                admitted.append((nodes[answer.site], answer.unpacked(records.unpack_site_info)))
+            except UnusableAnswer as error:
+                self.refused[answer.site] = error.reason
+        for node, info in sorted(admitted, key=lambda pair: pair[0]):
+            self._admit(node, info, registered[node], settings.sites)
 
-    Raises RoundError where fewer than `minimum_sites` can train, with the reason of each that cannot.
-    """
-    nodes = {node: f"node-{node}" for node in sorted(grid.get_node_ids())}
-    config = records.pack_plan(plan)
-    messages = [Message(records.question(config), node, records.ROLL_CALL) for node in nodes]
-    progress.step("preparing sites", len(nodes))
-    answers = exchange(grid, messages, nodes, deadline_s, lambda site, _: progress.answer(site))
-    names: dict[int, str] = {}
-    info: dict[str, SiteInfo] = {}
-    present = answers.unpacked(records.unpack_site_info)
-    refused = dict(answers.refused)
-    for node, label in nodes.items():
-        site = present.get(label)
-        if site is None:
-            continue
-        if site.name in info:
-            refused[f"{site.name} (second)"] = "name-taken"
+    def _admit(self, node: int, info: SiteInfo, registered: str, named: Iterable[str]) -> None:
+        if registered and info.name != registered:
+            self.refused[registered] = "another-name"
+        elif named and info.name not in named:
+            self.refused[info.name] = NOT_NAMED
+        elif info.name in self.info:
+            self.refused[f"{info.name} (second)"] = "name-taken"
         else:
-            names[node], info[site.name] = site.name, site
-    sites = Sites(names, info, refused)
-    trainers = sites.holding("train").values()
-    if len(trainers) < minimum_sites:
-        absent = refused | {site: "nothing-to-train" for site in info if site not in trainers}
-        why = ", ".join(f"{site}: {code}" for site, code in sorted(absent.items())) or "no node is connected"
-        raise RoundError(f"{len(trainers)} of the {minimum_sites} sites this run needs can train ({why}).")
+            self.names[node], self.info[info.name] = info.name, info
+
+
+def roll_call(grid: Grid, plan: RoundPlan, settings: RunSettings, progress: Progress) -> Sites:
+    """The sites of the run: those that it names, or whoever is connected, waiting for them as long as it may.
+
+    Raises SettingsError where fewer than `minimum_sites` can train, with the reason of each that cannot.
+    """
+    sites, until = Sites(), time.monotonic() + settings.wait_s
+    clock = datetime.now() + timedelta(seconds=settings.wait_s)
+    sites.call_newcomers(grid, plan, settings, progress)
+    while (absent := _absent(sites, settings)) and time.monotonic() < until:
+        progress.step("waiting for sites to connect", absent, clock)
+        time.sleep(min(_POLL_S, max(0.0, until - time.monotonic())))
+        sites.call_newcomers(grid, plan, settings, progress)
+    _require_enough(sites, settings, absent)
     return sites
+
+
+def _registered(grid: Grid) -> dict[int, str]:
+    """Names by node id as the SuperLink knows them; empty where it knows none, as in a simulation."""
+    names = {node.node_id: node.name for node in grid.get_nodes()}
+    return {node: names.get(node, "") for node in sorted(grid.get_node_ids())}
+
+
+def _absent(sites: Sites, settings: RunSettings) -> list[str]:
+    """Whom the run waits for: sites that it names and that have not answered in any way, or as many as it lacks."""
+    if settings.sites:
+        return [name for name in settings.sites if name not in sites.info and name not in sites.refused]
+    lacking = settings.minimum_sites - len(sites.called)
+    return [f"{lacking} more"] if lacking > 0 else []
+
+
+def _require_enough(sites: Sites, settings: RunSettings, absent: Iterable[str]) -> None:
+    trainers = sites.holding("train").values()
+    if len(trainers) >= settings.minimum_sites:
+        return
+    why = sites.refused | {site: "nothing-to-train" for site in sites.info if site not in trainers}
+    why |= {site: "not-connected" for site in absent if settings.sites}
+    reasons = ", ".join(f"{site}: {code}" for site, code in sorted(why.items())) or "no node is connected"
+    error = SettingsError if settings.minimum_sites > len(sites.called) else RoundError
+    raise error(
+        f"{len(trainers)} of the {settings.minimum_sites} sites this run needs can train ({reasons}); "
+        "lower minimum_sites, or see to these sites."
+    )

@@ -77,7 +77,8 @@ class SimulationSettings:
 def simulation_settings(raw: Mapping[str, Any]) -> SimulationSettings:
     """Validated settings of a mapping as it stands in config.yaml; raises SettingsError with the place of a mistake."""
     data = validated(DataSettings, raw.get("data") or {}, where="data")
-    return SimulationSettings(data, run_settings({**raw, "data": data.model_dump(mode="json")}))
+    here = {"wait_s": 0}  # all sites of a simulation are there from the beginning
+    return SimulationSettings(data, run_settings({**here, **raw, "data": data.model_dump(mode="json")}))
 
 
 def sources_of(datasets: Sequence[str], data: Path | None) -> dict[str, str] | None:

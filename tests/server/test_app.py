@@ -10,7 +10,7 @@ from bloodnet_model.errors import RoundError, SettingsError
 from server.app import run_federation
 from server.settings import run_settings
 from strategies import records
-from tests.server.test_rounds import FunctionGrid, Node, site
+from tests.server.nodes import FunctionGrid, Node, site
 
 
 def test_a_federation_too_small_for_its_strategy_is_refused_before_the_first_round(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from bloodnet_model.run_metrics import CrossSite, PairedRecord
 from server.alone import compared_with_alone, train_alone
 from server.comparisons import Patients, ScoredModel, compare
 from server.console import paired_sentence
-from server.rounds import Federation, evaluate, round_plan
+from server.federation import Federation
+from server.rounds import evaluate
 from strategies import records
 from strategies.evaluation_records import (
     COMPARE,
@@ -23,8 +24,8 @@ from strategies.evaluation_records import (
     requested_split,
     unpack_comparison,
 )
-from strategies.records import RoundPlan, SiteInfo, Update
-from tests.server.test_rounds import Node, start
+from strategies.records import RoundPlan, SiteInfo
+from tests.server.nodes import Node, started, trained
 
 EVERYONE = frozenset({"a", "b", "c"})
 ALL = Patients("all", EVERYONE)
@@ -51,8 +52,7 @@ class Hospital:
             return pack_placements(placement_sums(first, second, self.labels, *request.pooled))
         weights, plan, _ = records.unpack_instruction(content)
         if kind == "train":
-            trained = weights + np.float32(plan.local_epochs)
-            return records.pack_update(Update(trained, self.studies, 1, (1.0, 0.0, 0.0, 0.0), 0.1))
+            return records.pack_update(trained(weights + np.float32(plan.local_epochs), plan, self.studies))
         histogram = ScoreHistogram.from_scores(self.scores(weights), self.labels)
         return pack_evaluation(SiteEvaluation(plan.round, requested_split(content), dict.fromkeys(CLASSES, histogram)))
 
@@ -67,10 +67,10 @@ def scored(federation: Federation, plan: RoundPlan, name: str, first: float) -> 
 
 
 def compared(nodes: dict[int, Node], patients: Patients = ALL) -> PairedRecord:
-    federation, _ = start(nodes)
-    plan = round_plan(federation.settings, "r", 1)
-    good, poor = scored(federation, plan, "good", 2), scored(federation, plan, "poor", 1)
-    return PairedRecord.model_validate(compare(federation, plan, "test", good, poor, patients))
+    with started(nodes) as federation:
+        plan = federation.plan(1)
+        good, poor = scored(federation, plan, "good", 2), scored(federation, plan, "poor", 1)
+        return PairedRecord.model_validate(compare(federation, plan, "test", good, poor, patients))
 
 
 def directly(of: list[Hospital]) -> tuple[float, float, float, int]:
@@ -132,10 +132,9 @@ def test_nobody_who_compares_is_said() -> None:
 
 
 def test_equal_models_have_no_interval_and_no_verdict() -> None:
-    federation, _ = start(dict(hospitals()))
-    plan = round_plan(federation.settings, "r", 1)
-    model = scored(federation, plan, "one", 1)
-    record = PairedRecord.model_validate(compare(federation, plan, "test", model, model, ALL))
+    with started(dict(hospitals())) as federation:
+        model = scored(federation, federation.plan(1), "one", 1)
+        record = PairedRecord.model_validate(compare(federation, federation.plan(1), "test", model, model, ALL))
     assert (record.delta, record.low, record.not_inferior) == (0, None, None)
     assert record.undefined is not None
     assert "rank every patient alike" in record.undefined
@@ -147,11 +146,11 @@ def test_every_site_is_trained_alone_and_tested_everywhere() -> None:
     def cannot_train(kind: str, content: RecordDict) -> RecordDict:
         return records.refusal("diverged") if kind == "train" else nodes[3](kind, content)
 
-    federation, first = start({1: nodes[1], 2: nodes[2], 3: cannot_train}, rounds=3, local_epochs=2)
-    alone = train_alone(federation, first)
+    with started({1: nodes[1], 2: nodes[2], 3: cannot_train}, rounds=3, local_epochs=2) as federation:
+        alone = train_alone(federation, np.zeros(3, np.float32))
+        federated = scored(federation, federation.plan(3), "federated", 2)
+        found = compared_with_alone(federation, 3, federated, alone)
     assert {site: weights.tolist() for site, weights in alone.items()} == {"a": [6.0] * 3, "b": [6.0] * 3}
-    plan = round_plan(federation.settings, "r", 3)
-    found = compared_with_alone(federation, scored(federation, plan, "federated", 2), alone)
     matrix = CrossSite.model_validate(found["cross_site"]).rows
     assert list(matrix) == ["federated", "a alone", "b alone"]
     assert list(matrix["a alone"]) == ["a", "b", "c"]

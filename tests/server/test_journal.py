@@ -1,20 +1,27 @@
 """The journal of a run, whole and damaged."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bloodnet_model.errors import DataError
-from server.journal import Aggregate, Journal
+from server.journal import Accepted, Aggregate, Journal
 from strategies.records import Update
+from strategies.update_gate import fingerprint
 
+LINE = {"round": 1}
 SETTINGS = {"rounds": 3, "model": {"widths": (8, 16)}}
 
 
 def update(value: float) -> Update:
-    return Update(np.full(4, value, np.float32), 10, 5, (1.0, 0.5, 0.3, 0.2), 2.5)
+    return Update(np.full(4, value, np.float32), 10, 5, (1.0, 0.5, 0.3, 0.2), 2.5, 1, 7)
+
+
+def accept(journal: Journal, number: int, site: str, value: float) -> Accepted:
+    return journal.accept(number, site, update(value), norm=0.25, answered_s=3.5)
 
 
 @pytest.fixture
@@ -22,10 +29,11 @@ def run(tmp_path: Path) -> Path:
     """One round is over; in the second, one update is accepted."""
     journal = Journal.begin(tmp_path, "abc", SETTINGS, np.zeros(4, np.float32), "from there")
     for site, value in (("a", 1.0), ("b", 3.0)):
-        journal.accept(1, site, update(value))
+        accept(journal, 1, site, value)
     journal.aggregated(1, Aggregate(np.full(4, 2, np.float32), {"momentum": np.full(4, 0.1)}, {"c": "late"}, 7.5))
-    journal.over(1, {"round": 1}, keep_updates=False)
-    journal.accept(2, "b", update(5.0))
+    journal.over(1, LINE)
+    journal.remove_updates(1)
+    accept(journal, 2, "b", 5.0)
     return tmp_path
 
 
@@ -35,29 +43,32 @@ def log(run: Path) -> Path:
 
 def test_what_was_written_is_there_after_a_stop(run: Path) -> None:
     journal = Journal.reopen(run, SETTINGS)
-    assert (journal.run, journal.start, journal.lines) == ("abc", "from there", [{"round": 1}])
+    assert (journal.run, journal.start, journal.lines) == ("abc", "from there", [LINE])
     assert journal.aggregated_rounds == 1
     end = journal.aggregate(1)
     assert end.weights.tolist() == [2.0] * 4
     assert end.memory["momentum"].tolist() == [0.1] * 4
     assert (end.refused, end.seconds) == ({"c": "late"}, 7.5)
     assert journal.aggregate(0).weights.tolist() == [0.0] * 4
-    (kept,) = journal.accepted(2).items()
-    assert kept[0] == "b"
-    assert kept[1].weights.tolist() == [5.0] * 4
-    assert (kept[1].studies, kept[1].steps, kept[1].losses, kept[1].seconds) == (10, 5, (1.0, 0.5, 0.3, 0.2), 2.5)
+    (kept,) = journal.accepted(2).values()
+    assert (kept.norm, kept.answered_s) == (0.25, 3.5)
+    assert kept.update.weights[:].tolist() == [5.0] * 4
+    same = {"weights": None, "control_change": None}
+    assert replace(kept.update, **same) == replace(update(5), **same)  # type: ignore[arg-type]
 
 
 def test_updates_of_a_finished_round_go_unless_they_are_to_be_kept(run: Path) -> None:
     files = {path.name for path in (run / "journal").iterdir()}
     assert files == {"log.jsonl", "round-0.safetensors", "round-1.safetensors", "round-2-b.safetensors"}
     journal = Journal.reopen(run, SETTINGS)
-    for number in (2, 3, 4):
-        journal.accept(number, "a", update(number))
+    for number in (2, 3):
+        accept(journal, number, "a", number)
         journal.aggregated(number, Aggregate(np.zeros(4, np.float32), {}, {}, 1.0))
-        journal.over(number, {"round": number}, keep_updates=number == 3)
+        journal.over(number, {"round": number})
+    journal.remove_updates(2)
+    journal.remove_weights(but={0, 2, 3})
     left = {path.name for path in (run / "journal").iterdir()} - {"log.jsonl"}
-    assert left == {"round-0.safetensors", "round-3.safetensors", "round-3-a.safetensors", "round-4.safetensors"}
+    assert left == {"round-0.safetensors", "round-2.safetensors", "round-3.safetensors", "round-3-a.safetensors"}
 
 
 @pytest.mark.parametrize("cut", [1, 30])
@@ -65,8 +76,8 @@ def test_a_line_that_was_half_written_never_counted(run: Path, cut: int) -> None
     log(run).write_bytes(log(run).read_bytes()[:-cut])
     journal = Journal.reopen(run, SETTINGS)
     assert not journal.accepted(2)
-    assert journal.lines == [{"round": 1}]
-    journal.accept(2, "a", update(1.0))
+    assert journal.lines == [LINE]
+    accept(journal, 2, "a", 1.0)
     assert set(Journal.reopen(run, SETTINGS).accepted(2)) == {"a"}
 
 
@@ -74,10 +85,13 @@ def test_a_changed_line_is_named_with_the_last_good_round(run: Path) -> None:
     lines = log(run).read_text().splitlines(keepends=True)
     whole = "".join(lines)
     log(run).write_text(whole.replace('"site": "b", "file": "round-2', '"site": "x", "file": "round-2'))
-    with pytest.raises(DataError, match=r"log\.jsonl, line 7: was changed .* round 1 and all before"):
+    with pytest.raises(
+        DataError,
+        match=r"log\.jsonl, line 7: was changed .* Round 1 and all .* with --from-round 1",
+    ):
         Journal.reopen(run, SETTINGS)
     log(run).write_text(whole.replace('"site": "a"', '"site": "x"'))
-    with pytest.raises(DataError, match=r"log\.jsonl, line 3: was changed .* round 0 and all before"):
+    with pytest.raises(DataError, match=r"log\.jsonl, line 3: was changed .* No round before it is over: begin"):
         Journal.reopen(run, SETTINGS)
     log(run).write_text("".join([*lines[:4], *lines[5:]]))
     with pytest.raises(DataError, match=r"log\.jsonl, line 5: "):
@@ -92,7 +106,7 @@ def test_a_damaged_update_is_asked_for_again_and_damaged_weights_are_said(run: P
         path.write_bytes(content)
     journal = Journal.reopen(run, SETTINGS)
     assert not journal.accepted(2)
-    with pytest.raises(DataError, match=r"round-1\.safetensors: is damaged or not there"):
+    with pytest.raises(DataError, match=r"round-1\.safetensors: is damaged or no longer kept; .* begin the run anew"):
         journal.aggregate(1)
 
 
@@ -119,8 +133,61 @@ def test_a_full_disk_stops_the_run_and_can_be_gone_on_from(run: Path) -> None:
     journal = Journal.reopen(run, SETTINGS)
     log(run).unlink()
     log(run).symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\).*can be resumed"):
-        journal.accept(2, "a", update(1.0))
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
+        accept(journal, 2, "a", 1.0)
     log(run).unlink()
     log(run).write_bytes(content)
     assert set(Journal.reopen(run, SETTINGS).accepted(2)) == {"b"}
+
+
+def rounds(run: Path, last: int) -> None:
+    """Rounds 2 to `last` are over, too."""
+    journal = Journal.reopen(run, SETTINGS)
+    for number in range(2, last + 1):
+        accept(journal, number, "a", number)
+        journal.aggregated(number, Aggregate(np.full(4, number, np.float32), {}, {}, 1.0))
+        journal.over(number, {"round": number})
+
+
+def test_a_run_goes_back_to_any_round_that_is_over(run: Path) -> None:
+    rounds(run, 4)
+    journal = Journal.reopen_at(run, SETTINGS, 2, "def")
+    assert (journal.run, journal.aggregated_rounds) == ("def", 2)
+    assert [line["round"] for line in journal.lines] == [1, 2]
+    assert journal.aggregate(2).weights.tolist() == [2.0] * 4
+    assert not journal.accepted(3)
+    journal.aggregated(3, Aggregate(np.full(4, 9, np.float32), {}, {}, 1.0))
+    again = Journal.reopen(run, SETTINGS)
+    assert again.run == "def"
+    assert again.aggregate(3).weights.tolist() == [9.0] * 4
+
+
+def test_going_back_to_what_is_not_there_is_refused_with_what_is(run: Path) -> None:
+    rounds(run, 3)
+    with pytest.raises(DataError, match="round 4 is not over; go on from one of 1 to 3"):
+        Journal.reopen_at(run, SETTINGS, 4, "def")
+    (run / "journal" / "round-2.safetensors").unlink()
+    with pytest.raises(DataError, match=r"round-2.*no longer kept; .* go on from round 1 or 3 with --from-round"):
+        Journal.reopen_at(run, SETTINGS, 2, "def")
+    assert Journal.reopen(run, SETTINGS).run == "abc"
+
+
+def test_going_back_leaves_a_damaged_end_behind(run: Path) -> None:
+    rounds(run, 3)
+    whole = log(run).read_text()
+    log(run).write_text(whole.replace('"event": "update", "round": 3', '"event": "update", "round": 9'))
+    damaged = log(run).read_bytes()
+    with pytest.raises(DataError, match=r"line 11: .* with --from-round 2"):
+        Journal.reopen(run, SETTINGS)
+    with pytest.raises(DataError, match="line 11"):
+        Journal.reopen_at(run, SETTINGS, 3, "def")
+    assert log(run).read_bytes() == damaged
+    journal = Journal.reopen_at(run, SETTINGS, 2, "def")
+    assert [line["round"] for line in journal.lines] == [1, 2]
+    assert (run / "journal" / "log.jsonl.damaged").read_bytes() == damaged
+
+
+def test_what_a_site_sent_in_earlier_rounds_is_known_by_its_fingerprint(run: Path) -> None:
+    journal = Journal.reopen(run, SETTINGS)
+    assert journal.fingerprints(2) == {site: {fingerprint(update(of))} for site, of in (("a", 1.0), ("b", 3.0))}
+    assert journal.fingerprints(1) == {}
