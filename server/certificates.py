@@ -53,13 +53,14 @@ def issue_server_certificate(folder: Path, hosts: Sequence[str], days: int = SER
     hosts: names and addresses that sites reach the server by; the certificate holds for these alone
     Raises SettingsError for a host that is neither, DataError where there is no readable authority.
     """
+    names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     authority, authority_key = _authority(folder)
     key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
         _dated(subject, authority.subject, key.public_key(), days)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
