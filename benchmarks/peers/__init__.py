@@ -1,0 +1,1 @@
+"""The same federation by NVFlare's simulator, by stock Flower with Ray, and by ours."""

@@ -1,0 +1,42 @@
+"""Our ServerApp over the local engine, with hospitals of the benchmark: `python -m benchmarks.peers.ours FOLDER STEPS`.
+
+The path is that of a run: roll call, gate, journal, aggregation, run folder, report. No hospital has a study to
+validate or to test on, for the peers are not asked to either.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+from flwr.app import Message
+from safetensors.numpy import load_file
+
+from benchmarks.peers.work import AT_ONCE, CLIENTS, ROUNDS, leave
+from benchmarks.site_answers import answered, client_app
+from benchmarks.tiny_hospitals import NETWORK
+from server.app import OUT
+from server.run_folder import MODEL
+from server.settings import RunSettings, run_settings, to_run_config
+from simulation.engines.local import run_local
+
+
+def respond(message: Message, node_id: int, folder: str, steps: int) -> Message:
+    """In a worker: what the engine does there, with the benchmark's ClientApp."""
+    return answered(message, node_id, client_app(steps, tested=0))
+
+
+def settings(steps: int) -> RunSettings:
+    """Of sites with one study each, for which an epoch is a step."""
+    return run_settings({"rounds": ROUNDS, "local_epochs": max(1, steps), "minimum_sites": CLIENTS, "model": NETWORK})
+
+
+def main(folder: Path, steps: int) -> None:
+    out = folder / "run"
+    with patch("simulation.engines.local._answer", partial(respond, steps=steps)):
+        run_local({**to_run_config(settings(steps)), OUT: str(out)}, [folder] * CLIENTS, AT_ONCE)
+    leave(folder, load_file(out / MODEL).values())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
