@@ -30,9 +30,29 @@ def main() -> None:
     run_command(app)
 
 
-@app.callback()
-def _commands() -> None:
-    """Makes Typer expect a command's name, though there is only one yet."""
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.", show_default=False)],
+    federation: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="SuperLink connection in Flower's config.toml.  [default: Flower's own]"),
+    ] = None,
+    from_round: Annotated[
+        int,
+        typer.Option(min=0, metavar="K", help="Go on after round K, and forget the later ones; 0: where it stopped."),
+    ] = 0,
+) -> None:
+    """Go on with a run that was stopped, or whose coordinator died: no finished round and no accepted update is lost.
+
+    The SuperLink and the sites have to be up. Ctrl-C stops watching; the run goes on.
+    """
+    from rich.console import Console
+
+    from server.resume import go_on
+    from server.run_folder import REPORT
+
+    go_on(run, federation, from_round, Console(stderr=True))
+    print(run / REPORT)
 
 
 @app.command()

@@ -73,9 +73,10 @@ class SuperLink:
 
     def start(self, config: Mapping[str, str | int | float | bool]) -> int:
         """Start a run of this installation's app; returns its number."""
+        config = {key.replace("_", "-"): value for key, value in config.items()}  # as pyproject.toml spells them
         content = app_bundle()
         fab = Fab(sha256(content).hexdigest(), content, {})
-        request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto(dict(config)))
+        request = StartRunRequest(fab=fab_to_proto(fab), override_config=user_config_to_proto(config))
         with self._answering():
             answer = self._client.StartRun(request)
         if not answer.HasField("run_id"):

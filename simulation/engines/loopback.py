@@ -41,13 +41,13 @@ def run_loopback(config: RunConfig, sites: Sequence[Path], workers: int) -> None
     """
     console = Console(stderr=True)
     with TemporaryDirectory(prefix="bloodnet-") as temporary, ExitStack() as block:
-        folder, (port, *ports) = Path(temporary).resolve(), _free_ports(1 + len(sites))
+        folder, (port, *ports) = Path(temporary).resolve(), free_ports(1 + len(sites))
         started = block.enter_context(programs(folder))
         status = block.enter_context(console.status("starting a SuperLink"))
         link = block.enter_context(superlink(start_superlink(folder / "keys", port, started)))
         _wait_until(lambda: _answers(link), started, "the SuperLink does not answer")
         names = [
-            _start_supernode(link, site, folder / "keys", (port, own), started)
+            start_supernode(link, site, folder / "keys", (port, own), started)
             for site, own in zip(sites, ports, strict=True)
         ]
         status.update(f"waiting for {len(names)} SuperNodes")
@@ -70,7 +70,7 @@ def start_superlink(keys: Path, port: int, started: Programs, *more: str) -> Sup
     return SuperLinkConnection("loopback", f"{HOST}:{port}", str(keys / AUTHORITY))
 
 
-def _start_supernode(link: SuperLink, site: Path, keys: Path, ports: tuple[int, int], started: Programs) -> str:
+def start_supernode(link: SuperLink, site: Path, keys: Path, ports: tuple[int, int], started: Programs) -> str:
     """Let a site in by its key, and start its SuperNode; returns the name that it is registered by."""
     name = site.name
     with suppress(BloodNetError):  # whatever is wrong with it, the roll call will say
@@ -102,7 +102,7 @@ def _wait_until(happened: Callable[[], bool], started: Programs, otherwise: str)
         time.sleep(_POLL_S)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of this machine that nobody listens on now; all different, for they are held at the same time."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]

@@ -27,12 +27,14 @@ class Programs:
 
     def start(self, name: str, command: Sequence[str], **environment: str) -> None:
         """Run a command of Flower's in a session of its own: Ctrl-C reaches this process, which ends it."""
+        if name in self._started:  # and was killed
+            self._started[name].wait()
         home = self._folder / name
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         surroundings = {**os.environ, "PATH": path, **_QUIET, _HOME: str(home), **environment}
         runner = [sys.executable, "-m", "simulation.engines.flower_command", str(os.getpid()), *command]
-        with self._log(name).open("wb") as log:
+        with self._log(name).open("ab") as log:
             self._started[name] = subprocess.Popen(
                 runner, env=surroundings, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

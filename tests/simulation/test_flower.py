@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from server.app import OUT, RESUME
+from server.app import FROM_ROUND, OUT, RESUME
 from server.settings import RunSettings
 from simulation.phantom import PhantomSettings, write_federation
 
@@ -69,7 +69,7 @@ def test_the_bundle_holds_the_four_rooms_and_nothing_else(tmp_path: Path) -> Non
 def test_every_setting_may_be_given_to_flwr_run() -> None:
     """Flower refuses keys that its configuration does not name."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-    assert set(known) == {key.replace("_", "-") for key in RunSettings.model_fields} | {OUT, RESUME}
+    assert set(known) == {key.replace("_", "-") for key in {*RunSettings.model_fields, OUT, RESUME, FROM_ROUND}}
 
 
 @pytest.mark.slow
