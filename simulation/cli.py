@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bloodnet_model.commands import run_command
-from simulation import cli_experiments
+from simulation import cli_experiments, cli_reproduce
 from simulation.cli_options import (
     STRATEGY_HELP,
     AsJson,
@@ -28,9 +28,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-reproduce = typer.Typer(help="Published tables and this project's own, computed anew.", no_args_is_help=True)
 app.add_typer(cli_experiments.app)
-app.add_typer(reproduce, name="reproduce")
+app.add_typer(cli_reproduce.app, name="reproduce")
 
 
 def main() -> None:
@@ -62,6 +61,27 @@ def run(
     proximal_mu: Annotated[float | None, typer.Option(help="The same as --parameter proximal_mu=VALUE.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
     local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    local_steps: Annotated[
+        int | None, typer.Option(help="At most so many optimiser steps at each site and round; 0 is whole epochs.")
+    ] = None,
+    participation: Annotated[
+        float | None, typer.Option(help="Share of the sites that is drawn for each round's training.")
+    ] = None,
+    minimum_sites: Annotated[int | None, typer.Option(help="Fewest usable updates for a round to count.")] = None,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Longest wait for the answers of one step of a round.")
+    ] = None,
+    select_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes a round the best, of validation patients: auc, auprc, within-hospital-auc, "
+            "mean-class-auc or dice."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="End after so many rounds without a better one; 0 is never.")
+    ] = None,
+    final_model: Annotated[str | None, typer.Option(help="Whose model is tested and kept: last or best.")] = None,
     preset: PresetName = None,
     link: Annotated[
         str | None,
@@ -88,6 +108,9 @@ def run(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, which was stopped; takes no other settings.")
     ] = None,
+    from_round: Annotated[
+        int, typer.Option(min=0, help="With --resume: go on after this round, and forget the later ones.")
+    ] = 0,
     config: ConfigFile = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.  [default: runs/DATE-TIME]")] = None,
     workers: Workers = None,
@@ -95,6 +118,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a federation and report its pooled AUC. With no options: four synthetic hospitals, about two minutes."""
+    from bloodnet_model.errors import SettingsError
     from server.run_folder import CONFIG
     from simulation.settings import (
         held_out_of,
@@ -121,6 +145,13 @@ def run(
         **parameters_of(parameter or (), proximal_mu),
         "rounds": rounds,
         "local_epochs": local_epochs,
+        "local_steps": local_steps,
+        "participation": participation,
+        "minimum_sites": minimum_sites,
+        "deadline_s": deadline,
+        "select_by": select_by,
+        "patience": patience,
+        "final_model": final_model,
         "model.preset": preset,
         "model.network.link": link,
         "init_weights": str(init_weights.resolve()) if init_weights else None,
@@ -129,6 +160,8 @@ def run(
         "evaluation.alone": alone,
         "evaluation.compare_with": resolved_models(compare_with) if compare_with else None,
     }
+    if from_round and resume is None:
+        raise SettingsError(f"--from-round {from_round}: goes with --resume RUN; name the run.")
     if resume is not None:
         config, out = resume / CONFIG, refuse_beside_resume(resume, {**flags, "config": config, "out": out})
     settings = simulation_settings(with_flags(read_config(config) if config else {}, flags))
@@ -138,7 +171,8 @@ def run(
     from simulation.engines.local import default_workers
     from simulation.federation import simulate
 
-    metrics = simulate(settings, folder, workers or default_workers(), stderr(), resume is not None, engine)
+    going_on = None if resume is None else from_round
+    metrics = simulate(settings, folder, workers or default_workers(), stderr(), going_on, engine)
     if as_json:
         print(json.dumps({"folder": str(folder), **_without_histograms(metrics)}))
     else:
@@ -186,52 +220,6 @@ def datasets(as_json: AsJson = False) -> None:
             print(f"  held out  bloodnet-simulate run --held-out {known.name}=DIR, as {sets}")
         print()
     print("None of them is fetched for you: the licences are between you and who gives the data out.")
-
-
-@reproduce.command("cq500-table")
-def cq500_table(
-    data: Annotated[Path, typer.Option(help="Folder with CQ500's reads.csv and prediction_probabilities.csv.")],
-    sites: Annotated[int, typer.Option(help="Virtual hospitals to deal the 491 scans to.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the deal; the pooled AUC does not depend on it.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Qure's published AUCs on CQ500, from score histograms that virtual hospitals send."""
-    from rich.console import Console
-
-    from simulation.reproduce import cq500_table, print_table, to_json
-
-    rows = cq500_table(data, sites, seed)
-    if as_json:
-        print(to_json(rows))
-    else:
-        print_table(rows, Console())
-
-
-@reproduce.command("synthetic-heads")
-def synthetic_heads(
-    out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path(),
-    studies: Annotated[int, typer.Option(min=4, help="Studies with blood to draw; a third of a second each.")] = 120,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the heads.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Synthetic heads beside what was measured on real ones: HU and volume of blood, noise, and a picture."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from bloodnet_model.commands import bars
-    from simulation.synthetic_heads import draw_picture, examine
-
-    with bars(stderr()) as on_progress:
-        lines, shown = examine(studies, seed, lambda done: on_progress("drawing and measuring", done, studies))
-    picture = draw_picture(shown, seed, out)
-    if as_json:
-        print(json.dumps({"picture": str(picture), "lines": [vars(line) for line in lines]}))
-        return
-    table = Table("", "real", "synthetic")
-    for line in lines:
-        table.add_row(line.what, line.real, line.synthetic)
-    Console().print(table)
-    print(f"picture  {picture}")
 
 
 def _print_result(metrics: dict[str, Any], folder: Path) -> None:

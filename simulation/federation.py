@@ -25,8 +25,16 @@ from simulation.placement import TABLE, PlacedStudy, shares, write_table
 from simulation.settings import SYNTHETIC, SimulationSettings
 from strategies.registry import make_strategy
 
-PLAIN: Final[Mapping[str, Any]] = {"strategy": "fedavg", "strategy_parameters": {}}
-"""Settings of the strategy where there is one site, and nothing to combine."""
+PLAIN: Final[Mapping[str, Any]] = {
+    "strategy": "fedavg",
+    "strategy_parameters": {},
+    "sites": (),
+    "minimum_sites": 1,
+    "participation": 1.0,
+    "patience": 0,
+    "final_model": "last",
+}
+"""Settings of a run where there is one site, and nothing to combine."""
 
 
 def simulate(
@@ -34,20 +42,23 @@ def simulate(
     out: Path,
     workers: int,
     console: Console,
-    resume: bool = False,
+    go_on: int | None = None,
     engine: str = LOCAL_ENGINE,
 ) -> dict[str, Any]:
-    """Run the whole of `settings` into the folder `out`, or go on with the run in it; returns its metrics."""
+    """Run the whole of `settings` into the folder `out`; returns its metrics.
+
+    go_on: go on with the run in `out`, after this round, or with 0 from where it stopped
+    """
     check_engine(engine)
     make_strategy(settings.run.strategy, settings.run.strategy_parameters)  # a mistake is said before any work
     earlier_weights(settings.run)
-    if not resume:
+    if go_on is None:
         check_run_folder(out)
         initial_network(settings.run)  # weights that do not fit are said as early
     sites, placed = hospitals(settings, out, workers, console)
     console.print(shares_table(placed))
     run = named(settings, placed)
-    run_with(engine, run, sites, out, workers, resume)
+    run_with(engine, run, sites, out, workers, go_on)
     took_part = _admitted(sites, out)
     placed = as_used(placed, took_part, run.model.preprocessing)
     write_table(out / TABLE, placed)
@@ -87,10 +98,9 @@ def _describe(placed: Sequence[PlacedStudy], out: Path) -> None:
 def run_central(settings: RunSettings, sites: Sequence[Path], trainers: int, out: Path, workers: int) -> None:
     """All patients in one place, with as many optimiser steps in sequence as each of `trainers` sites; report."""
     folder = out / "baselines" / "central"
-    stopped = (folder / "run" / CONFIG).exists()
-    epochs = round(settings.rounds * settings.local_epochs / trainers)
+    go_on = 0 if (folder / "run" / CONFIG).exists() else None
     everyone = [central_site(sites, folder / "site")]
-    run_with(LOCAL_ENGINE, in_one_place(settings, epochs), everyone, folder / "run", workers, stopped)
+    run_with(LOCAL_ENGINE, in_one_place(settings, trainers), everyone, folder / "run", workers, go_on)
     result = read_metrics(folder / "run")
     steps = result["rounds"][0]["sites"]["central"]["steps"]
     metrics = read_metrics(out)
@@ -125,7 +135,11 @@ def central_site(sites: Sequence[Path], folder: Path) -> Path:
     return folder
 
 
-def in_one_place(settings: RunSettings, epochs: int) -> RunSettings:
-    """Settings of training at one site, without rounds, for at least one epoch."""
-    alone = {"minimum_sites": 1, "rounds": 1, "local_epochs": max(1, epochs)}
-    return settings.model_copy(update={**PLAIN, **alone})
+def in_one_place(settings: RunSettings, trainers: int, times: int = 1) -> RunSettings:
+    """Settings of training at one site, without rounds, on all that `trainers` sites hold, for at least one epoch.
+
+    It makes as many optimiser steps in sequence as each of them, or `times` as many.
+    """
+    epochs = round(times * settings.rounds * settings.local_epochs / trainers)
+    steps = times * settings.rounds * settings.local_steps
+    return settings.model_copy(update={**PLAIN, "rounds": 1, "local_epochs": max(1, epochs), "local_steps": steps})

@@ -92,14 +92,14 @@ def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path],
     In one place there are two: with as many optimiser steps in sequence as a site has, and with as many as all sites
     have together. Alone, a site has as many steps in sequence as in the federation.
     """
-    folders, epochs = tuple(sites.values()), run.rounds * run.local_epochs
+    folders = tuple(sites.values())
     one_place = (central_site(folders, out / CENTRAL),)
-    alone = run.model_copy(update={**PLAIN, "minimum_sites": 1})
+    alone = run.model_copy(update=PLAIN)
     federated = zip(way_names(settings.strategies), settings.strategies, strict=True)
     return [
         *(Way(name, folders, run.model_copy(update=settings.strategy(strategy))) for name, strategy in federated),
-        Way(CENTRAL, one_place, in_one_place(run, round(epochs / len(folders)))),
-        Way(CENTRAL_TOTAL, one_place, in_one_place(run, epochs)),
+        Way(CENTRAL, one_place, in_one_place(run, len(folders))),
+        Way(CENTRAL_TOTAL, one_place, in_one_place(run, len(folders), len(folders))),
         *(Way(f"{LOCAL}-{name}", (folder,), alone, site=name) for name, folder in sites.items()),
     ]
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 from flwr.app import Message
 
-from server.rounds import round_plan
+from server.federation import round_plan
 from server.settings import run_settings
 from simulation.engines.local import LocalGrid
 from simulation.phantom import PhantomSettings, write_federation
