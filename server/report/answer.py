@@ -18,6 +18,7 @@ from bloodnet_model.run_metrics import (
     SiteScores,
     Withheld,
 )
+from server.report.model_choice import choice_sentences, end_sentence
 from server.wording import counted, figure, in_words, per_hundred, sentence, signed, signed_span, with_interval
 
 ANY: Final = CLASSES[0]
@@ -107,13 +108,14 @@ class Answer:
 
 
 def answers(metrics: RunMetrics, shown: Shown | None) -> list[Answer]:
-    """Against whom it stands how, and what a threshold does."""
+    """Against whom it stands how, what a threshold does, which model it is, and when there will be more."""
     if shown is None:
         return []
     found = [*_paired(metrics.comparisons), *_baselines(metrics)]
     if shown.evaluation.operating:
         found.append(Answer("At the threshold", operating_sentence(shown.evaluation.operating[0])))
-    return found
+    of_the_run = {"Which round's model": choice_sentences(metrics), "When it ends": end_sentence(metrics)}
+    return found + [Answer(asked, said) for asked, said in of_the_run.items() if said]
 
 
 def is_home(model: str, patients: str) -> bool:

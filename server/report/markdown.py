@@ -1,16 +1,18 @@
 """Runs as Markdown tables, to paste into a note or an issue."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from bloodnet_model.run_metrics import AucRecord, RunMetrics
 from server.report.answer import answers, headline, record_of, shown_of
+from server.report.participation import attendances
 from server.report.runs import run_lines, warnings
 from server.report.runs_page import NO_TEST
-from server.wording import figure, interval, why_undefined
+from server.wording import duration, figure, interval, why_undefined
 
 
 def as_markdown(runs: Mapping[str, RunMetrics]) -> str:
-    """One run: its answers and its hospitals. Several: a line each, and what that does not say."""
+    """One run: its answers, its hospitals, and who took part. Several: a line each, and what that does not say."""
     if len(runs) == 1:
         return "\n".join(_one(*next(iter(runs.items())))) + "\n"
     return "\n".join(_several(runs)) + "\n"
@@ -32,7 +34,15 @@ def _one(name: str, metrics: RunMetrics) -> list[str]:
         record, reason = record_of(scores)
         rows.append([site, reason, "", ""] if record is None else _row(site, record))
     rows.append(_row("all patients", shown.record))
-    return [*lines, "", *_table(["hospital", f"{shown.split} AUC (95 % CI)", "studies", "positive"], rows)]
+    lines += ["", *_table(["hospital", f"{shown.split} AUC (95 % CI)", "studies", "positive"], rows)]
+    return [*lines, "", *_table(["hospital", "updates that counted", "lost", "usual answer"], _took_part(metrics))]
+
+
+def _took_part(metrics: RunMetrics) -> list[list[str]]:
+    return [
+        [site, one.took_part, one.why_lost or "–", duration(median(one.answers_s)) if one.answers_s else "–"]
+        for site, one in attendances(metrics).items()
+    ]
 
 
 def _several(runs: Mapping[str, RunMetrics]) -> list[str]:

@@ -9,8 +9,9 @@ from bloodnet_model.run_metrics import RunMetrics
 from server.data_use import ledger_rows, ledger_totals
 from server.report import readings
 from server.report.answer import ANY, answers, headline, shown_of, verdict
+from server.report.model_choice import chosen_round
 from server.report.plots import plots_of
-from server.report.rows import cross_site_rows, missing, site_row, test_sets
+from server.report.rows import cross_site_rows, missing, site_rows, test_sets
 from server.report.style import STYLE
 from server.report.template import BODY
 from server.wording import (
@@ -51,10 +52,11 @@ def report_html(metrics: RunMetrics, settings: str) -> str:
         headline=headline(metrics, shown),
         answers=answers(metrics, shown),
         contents=list(_contents(metrics, bool(evaluation and evaluation.segmentation))),
+        chosen=chosen_round(metrics),
         plots=plots_of(metrics, shown),
         classes=[(name, "any hemorrhage" if name == ANY else name) for name in CLASSES],
         tests=list(test_sets(metrics)),
-        site_rows=[site_row(metrics, shown, name) for name in metrics.sites],
+        site_rows=list(site_rows(metrics, shown)),
         site_versions=_site_versions(metrics),
         cross_site=cross_site_rows(metrics.cross_site) if metrics.cross_site else None,
         cross_site_reading=readings.cross_site(metrics.cross_site) if metrics.cross_site else "",

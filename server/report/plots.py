@@ -15,9 +15,9 @@ from server.report.answer import Shown, Whose, by_patients, hospital_of, record_
 from server.report.figures.curves import Curve, Point, precision_recall_plot, roc_plot
 from server.report.figures.forest import Row, auc_forest, difference_forest
 from server.report.figures.partition import partition_plot
-from server.report.figures.training import effort_plot, learning_plot
 from server.report.figures.use import flagged_plot, reliability_plot, volume_plot
 from server.report.plot import Plot
+from server.report.training_plots import training_plots
 from server.wording import figure, in_words, interval, reason_of, signed, signed_span, why_undefined
 
 OWN: Final = "Federated"
@@ -39,10 +39,7 @@ def _plots(metrics: RunMetrics, shown: Shown | None) -> Iterator[Plot]:
             yield _groups(shown)
         yield from _use(shown.evaluation)
     if metrics.rounds:
-        reading = readings.learning(metrics.rounds, metrics.run.rounds)
-        make = partial(learning_plot, metrics.rounds, metrics.run.rounds)
-        yield Plot("learning", "Learning, round by round", reading, make)
-        yield from _effort(metrics)
+        yield from training_plots(metrics)
     if metrics.partition:
         findings = {name: share.findings for name, share in metrics.partition.items()}
         reading = readings.partition(metrics.partition)
@@ -206,18 +203,3 @@ def _use(evaluation: Evaluation) -> Iterator[Plot]:
     if volume is not None and volume.low_ml is not None and volume.high_ml is not None:
         make = partial(volume_plot, volume.mean_difference_ml, volume.low_ml, volume.high_ml)
         yield Plot("volume", "Volume of blood", readings.volume(volume), make)
-
-
-def _effort(metrics: RunMetrics) -> Iterator[Plot]:
-    there = {name for entry in metrics.rounds for name in entry.sites}
-    sites = [*(name for name in metrics.sites if name in there), *sorted(there - metrics.sites.keys())]
-    timed = any(one.seconds is not None for entry in metrics.rounds for one in entry.sites.values())
-    lost = any(one.status != "ok" for entry in metrics.rounds for one in entry.sites.values())
-    if sites and (timed or lost):
-        yield Plot(
-            "effort",
-            "What every hospital's rounds took",
-            readings.effort(metrics.rounds, sites),
-            partial(effort_plot, metrics.rounds, sites),
-            "Bars are seconds, all on one scale; a cross is a round in which the hospital was lost.",
-        )

@@ -132,28 +132,6 @@ def learning(rounds: Sequence[Round], total: int) -> str:
     return f"From {figure(start)} after round {first} to {figure(end)} after round {last}{peak}.{still}"
 
 
-def effort(rounds: Sequence[Round], sites: Sequence[str]) -> str:
-    """Who takes long, and who was lost."""
-    said = f"A round took {median(entry.seconds for entry in rounds):,.1f} s (median)"
-    by_site = {
-        name: [
-            one.seconds
-            for entry in rounds
-            if (one := entry.sites.get(name)) and one.status == "ok" and one.seconds is not None
-        ]
-        for name in sites
-    }
-    medians = {name: median(taken) for name, taken in by_site.items() if taken}
-    if medians:
-        slow = max(medians, key=medians.__getitem__)
-        usual = median(medians.values())
-        times = f", {medians[slow] / usual:.1f} times the middle hospital" if medians[slow] >= 1.2 * usual > 0 else ""
-        said += f"; {slow} needs longest, {medians[slow]:,.1f} s{times}"
-    asked = sum(len(entry.sites) for entry in rounds)
-    lost = sum(one.status != "ok" for entry in rounds for one in entry.sites.values())
-    return f"{said}. {lost or 'None'} of {counted(asked, 'answer')} {'was' if lost == 1 else 'were'} lost."
-
-
 def flagged(operating: OperatingRecord) -> str:
     rates = operating.pooled
     chosen = f"The threshold was set for a {operating.target} of {100 * operating.wanted:g} % on validation patients"

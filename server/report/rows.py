@@ -1,6 +1,5 @@
 """Rows of the report's tables."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -8,7 +7,7 @@ from typing import Final
 
 from bloodnet_model.run_metrics import AucRecord, CrossSite, Evaluation, RunMetrics
 from server.report.answer import Shown, is_home, record_of
-from server.wording import in_words
+from server.report.participation import Attendance, attendances
 
 _DARKEST_PERCENT: Final = 45
 """Of the matrix's colour over the page's: words on it stay readable in both schemes."""
@@ -41,44 +40,31 @@ def _test_set(name: str, evaluation: Evaluation, others: Iterable[Evaluation | N
 
 @dataclass(frozen=True)
 class SiteRow:
-    """One line of the table of sites: what it trained on, how it scored, how its rounds went.
-
-    seconds:   of its usual round (median); None where the run did not time it
-    longest:   of its longest round
-    taken_all: of all its rounds together
-    """
+    """One line of the table of sites: what it trained on, how it scored, and how its rounds went, if it was in any."""
 
     name: str
     trained: int
     record: AucRecord | None
     reason: str
-    status: str
-    lost: str
-    seconds: float | None
-    longest: float | None
-    taken_all: float | None
+    attendance: Attendance | None
     version: str
 
+    @property
+    def median_s(self) -> float | None:
+        """Of its answers; None where the run did not time them."""
+        return median(self.attendance.answers_s) if self.attendance and self.attendance.answers_s else None
 
-def site_row(metrics: RunMetrics, shown: Shown | None, name: str) -> SiteRow:
-    record, reason = record_of(shown.evaluation.sites.get(name)) if shown else (None, "not evaluated yet")
-    entries = [entry.sites[name] for entry in metrics.rounds if name in entry.sites]
-    took_part = sum(one.status == "ok" for one in entries)
-    lost = Counter(in_words(one.reason or one.status) for one in entries if one.status != "ok")
-    trained = metrics.sites[name].counts.get("train-studies", 0)
-    seconds = [one.seconds for one in entries if one.seconds is not None and one.status == "ok"]
-    return SiteRow(
-        name,
-        trained,
-        record,
-        reason,
-        f"{took_part} of {len(metrics.rounds)} rounds" if trained else "tests only",
-        "; ".join(f"{count} × {why}" for why, count in sorted(lost.items())),
-        median(seconds) if seconds else None,
-        max(seconds, default=None),
-        sum(seconds) if seconds else None,
-        metrics.sites[name].version,
-    )
+    @property
+    def longest_s(self) -> float | None:
+        return max(self.attendance.answers_s, default=None) if self.attendance else None
+
+
+def site_rows(metrics: RunMetrics, shown: Shown | None) -> Iterator[SiteRow]:
+    of_rounds = attendances(metrics)
+    for name, site in metrics.sites.items():
+        record, reason = record_of(shown.evaluation.sites.get(name)) if shown else (None, "not evaluated yet")
+        trained = site.counts.get("train-studies", 0)
+        yield SiteRow(name, trained, record, reason, of_rounds.get(name), site.version)
 
 
 @dataclass(frozen=True)

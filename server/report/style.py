@@ -33,6 +33,8 @@ figcaption .note { margin: 0; }
 .tall { max-height: 30rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
 .tall thead th { position: sticky; top: 0; background: var(--card); }
 .of { display: block; white-space: nowrap; color: var(--muted); font-size: .8125rem; }
+.of.whole { white-space: normal; }
+.mark { border: 1px solid currentColor; border-radius: 3px; padding: 0 4px; font-size: .75rem; white-space: nowrap; }
 td.cell { background: color-mix(in srgb, var(--site) calc(var(--shade) * 1%), var(--card)); text-align: center; }
 td.home { font-weight: 700; outline: 2px solid var(--ink); outline-offset: -3px; }
 .matrix th { text-align: center; }

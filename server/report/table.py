@@ -5,20 +5,22 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from statistics import median
 from typing import Any
 
 from bloodnet_model.run_metrics import AucRecord, Evaluation, OperatingRecord, PairedRecord, Proportion, RunMetrics
 from server.report.answer import ANY, record_of
+from server.report.participation import attendances
 
 
 @dataclass(frozen=True)
 class FigureRow:
     """One figure; what does not exist is None, and `note` says why.
 
-    split:    validation, test, or the name of a held-out test set
+    split:    validation, test, or the name of a held-out test set; of rounds, training
     patients: all, a site, `group` and its name, or whose a paired comparison says
-    kind:     class of hemorrhage
-    of:       studies that the figure is of
+    kind:     class of hemorrhage, if it is of one
+    of:       studies that the figure is of; of updates that counted, those that were asked for
     """
 
     run: str
@@ -34,7 +36,8 @@ class FigureRow:
 
 
 def figure_rows(name: str, metrics: RunMetrics) -> Iterator[FigureRow]:
-    """All figures of the run called `name`: of the last validation, the test, and test sets of their own."""
+    """All figures of the run called `name`: of its rounds, the last validation, the test, test sets of their own."""
+    yield from training_rows(name, metrics)
     splits: dict[str, Evaluation] = {}
     if metrics.rounds:
         splits["validation"] = metrics.validation or metrics.rounds[-1].validation
@@ -44,6 +47,29 @@ def figure_rows(name: str, metrics: RunMetrics) -> Iterator[FigureRow]:
         yield from _evaluation(name, split, evaluation)
     for one in metrics.comparisons:
         yield _paired(name, one)
+
+
+def training_rows(run: str, metrics: RunMetrics) -> Iterator[FigureRow]:
+    """Who took part, how long answers took, how far updates went, the choice of a model, and the forecast."""
+    for site, one in attendances(metrics).items():
+        start = (run, "training", site, "")
+        yield FigureRow(*start, "updates that counted", one.counted, of=one.asked, note=one.of_the_others)
+        for figure, values in (("seconds to answer", one.answers_s), ("norm over the round's middle one", one.strides)):
+            if values:
+                note = "median of its rounds; low and high are the least and the greatest"
+                yield FigureRow(*start, figure, median(values), min(values), max(values), note=note)
+    choice, ahead = metrics.selection, metrics.forecast
+    if choice is not None:
+        for which, at in {"last": choice.last, "best": choice.best}.items():
+            note = "chosen" if which == choice.chosen else ""
+            if at is not None:
+                yield FigureRow(run, "validation", "all", "", f"{choice.metric}, {which} round", at.value, note=note)
+                yield FigureRow(run, "training", "all", "", f"{which} round", at.round, note=note)
+    if ahead is not None:
+        ends = f"ends about {ahead.ends_at}" if ahead.ends_at else ""
+        yield FigureRow(run, "training", "all", "", "seconds a round", ahead.seconds_a_round, note=ends)
+        note = f"three times the usual answer of {ahead.slowest}, rounded up" if ahead.slowest else "none was timed"
+        yield FigureRow(run, "training", "all", "", "proposed deadline in seconds", ahead.deadline_s, note=note)
 
 
 def _evaluation(run: str, split: str, evaluation: Evaluation) -> Iterator[FigureRow]:
@@ -139,7 +165,12 @@ def as_json(runs: Mapping[str, RunMetrics]) -> str:
     """The runs, and the same rows as in CSV."""
     told: dict[str, Any] = {
         "runs": [
-            {"name": name, **metrics.run.model_dump(exclude={"name"}), "rounds_done": len(metrics.rounds)}
+            {
+                "name": name,
+                **metrics.run.model_dump(exclude={"name"}),
+                "rounds_done": len(metrics.rounds),
+                **metrics.model_dump(include={"selection", "forecast"}),
+            }
             for name, metrics in runs.items()
         ],
         "figures": [asdict(row) for name, metrics in runs.items() for row in figure_rows(name, metrics)],

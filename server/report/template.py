@@ -56,7 +56,8 @@ counts of few patients.</p>
 {% endif %}
 <dl class="facts">
 <div><dt>Strategy</dt><dd>{{ metrics.run.strategy }}</dd></div>
-<div><dt>Rounds</dt><dd>{{ metrics.rounds | length }} of {{ metrics.run.rounds }}</dd></div>
+<div><dt>Rounds</dt><dd>{{ metrics.rounds | length }} of {{ metrics.run.rounds }}
+{%- if metrics.selection and metrics.selection.stopped_early %}, stopped early{% endif %}</dd></div>
 <div><dt>Hospitals</dt><dd>{{ metrics.sites | length }}</dd></div>
 {% for plural, used, found in totals[:1] %}
 <div><dt>{{ plural | capitalize }} used</dt><dd>{{ used | thousands }} of {{ found | thousands }}</dd></div>

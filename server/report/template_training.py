@@ -8,20 +8,22 @@ TRAINING: Final = """
 {% if metrics.rounds %}
 <div class="pair">
 {{ drawn("learning") }}
-{{ drawn("effort") }}
+{{ drawn("attendance") }}
+{{ drawn("answers") }}
+{{ drawn("strides") }}
 </div>
 <div class="table"><h3>Who took part</h3>
-<div class="scroll" tabindex="0"><table>
-<caption><span>Rounds in which each hospital's update counted, why others did not, and what its rounds
-took.</span></caption>
-<thead><tr><th scope="col">hospital</th><th scope="col" class="text">took part in</th>
-<th scope="col" class="text">lost</th><th scope="col">median s</th><th scope="col">longest s</th>
-<th scope="col">all rounds s</th></tr></thead>
+<div class="scroll{{ " tall" if site_rows | length > 14 }}" tabindex="0"><table>
+<caption><span>Updates that counted, of those that each hospital was asked for, and why others did not; seconds from
+question to answer.</span></caption>
+<thead><tr><th scope="col">hospital</th><th scope="col" class="text">updates that counted</th>
+<th scope="col" class="text">lost</th><th scope="col">median s</th><th scope="col">longest s</th></tr></thead>
 <tbody>
 {% for row in site_rows %}
-<tr><th scope="row">{{ row.name }}</th><td class="text">{{ row.status }}</td>
-<td class="text why{{ " bad" if row.lost }}">{{ row.lost or "–" }}</td>
-{% for seconds in (row.seconds, row.longest, row.taken_all) %}
+{% set there = row.attendance %}
+<tr><th scope="row">{{ row.name }}</th><td class="text">{{ there.took_part if there else "tests only" }}</td>
+<td class="text why{{ " bad" if there and there.lost }}">{{ (there.why_lost if there) or "–" }}</td>
+{% for seconds in (row.median_s, row.longest_s) %}
 <td>{{ "–" if seconds is none else "{:,.1f}".format(seconds) }}</td>
 {% endfor %}
 </tr>
@@ -38,20 +40,31 @@ took.</span></caption>
 <div class="scroll{{ " tall" if metrics.rounds | length > 14 }}" tabindex="0"><table class="rounds">
 <caption><span>The AUC is that of all validation patients; loss is the mean of the round's local steps.</span></caption>
 <thead><tr><th scope="col">round</th><th scope="col" class="text">AUC (95 % CI)</th><th scope="col">Dice</th>
-<th scope="col">loss</th><th scope="col">seconds</th><th scope="col">hospitals</th>
-<th scope="col" class="text">lost this round</th></tr></thead>
+<th scope="col">loss</th><th scope="col">seconds</th><th scope="col">updates</th>
+<th scope="col" class="text">who was lost or not asked</th></tr></thead>
 <tbody>
 {% for entry in metrics.rounds %}
-{% set lost = entry.sites.items() | rejectattr("1.status", "equalto", "ok") | list %}
-<tr><th scope="row">{{ entry.round }}</th>
+{% set of = dict(entry.sites.items() | groupby("1.status")) %}
+{% set lost = of.get("refused", ()) %}
+{% set asked = entry.sites | length - of.get("not-asked", ()) | length - of.get("set-aside", ()) | length %}
+<tr><th scope="row">{{ entry.round }}{% if entry.round == chosen %} <span class="mark">chosen</span>{% endif %}</th>
 {{ auc(entry.validation.any_hemorrhage) }}<td>{{ "–" if entry.dice is none else entry.dice | figure }}</td>
 <td>{{ "–" if entry.train_loss is none else "{:.3f}".format(entry.train_loss) }}</td>
 <td>{{ "{:,.1f}".format(entry.seconds) }}</td>
-<td>{{ entry.sites | length - lost | length }} of {{ entry.sites | length }}</td>
-<td class="text why bad">
+<td>{{ of.get("ok", ()) | length }} of {{ asked }}</td>
+<td class="text why">
 {% for name, site in lost %}
-{{ ", " if not loop.first }}{{ name }}: {{ (site.reason or site.status) | in_words }}
+{{ ", " if not loop.first }}<span class="bad">{{ name }}: {{ (site.reason or site.status) | in_words }}</span>
 {%- endfor %}
+{% if of.get("set-aside") %}
+<span class="of whole">set aside: {{ of["set-aside"] | map("first") | join(", ") }}</span>
+{% endif %}
+{% if of.get("not-asked") %}
+<span class="of">{{ of["not-asked"] | length }} not drawn</span>
+{% endif %}
+{% if entry.readmitted %}
+<span class="of whole">back: {{ entry.readmitted | join(", ") }}</span>
+{% endif %}
 </td></tr>
 {% endfor %}
 </tbody></table></div></div>

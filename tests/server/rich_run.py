@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram, summary
 from bloodnet_model.operating_point import Share
 from bloodnet_model.paired import PlacementSums, difference, placement_sums
+from server.forecast import forecast
+from server.selection import selection
 
 NAMES = ("north-general", "st-mary", "riverside", "hill-university", "lakeside")
 Scores = NDArray[np.float64]
@@ -181,7 +184,13 @@ def evaluation(patients: dict[str, Patients], model: str, rng: np.random.Generat
 
 
 def rich_metrics(
-    sites: int = 5, rounds: int = 12, planned: int = 12, seed: int = 7, data: str = "cq500"
+    sites: int = 5,
+    rounds: int = 12,
+    planned: int = 12,
+    seed: int = 7,
+    data: str = "cq500",
+    participation: float = 1.0,
+    patience: int = 0,
 ) -> dict[str, Any]:
     """`metrics.json` after `rounds` of `planned` rounds; with a test, comparisons and baselines once all are done."""
     rng = np.random.default_rng(seed)
@@ -192,7 +201,10 @@ def rich_metrics(
     sizes = [int(size) for size in rng.integers(90, 260, sites)]
     test = {n: draw_patients(rng, size, s, d) for n, size, s, d in zip(names, sizes, skill, shifts, strict=True)}
     held = {n: draw_patients(rng, size, s, d) for n, size, s, d in zip(names, sizes, skill, shifts, strict=True)}
-    finished = rounds == planned
+    lines = [one_round(number, names, rng, held, participation) for number in range(1, rounds + 1)]
+    choice = selection(lines, "auc", patience, planned, "best" if patience else "last")
+    ahead = forecast(lines, planned, datetime(2026, 3, 14, 9, 15, tzinfo=timezone(timedelta(hours=1))))
+    finished = rounds == planned or bool(choice and choice.stopped_early)
     return {
         "schema": 2,
         "run": {
@@ -205,6 +217,9 @@ def rich_metrics(
             "parameters": 25_132_406,
             "seed": seed,
             "start": "random weights",
+            "minimum_sites": 2,
+            "deadline_s": 120.0,
+            "participation": participation,
             "versions": {"bloodnet-federation": "0.1.0", "torch": "2.13.0", "flwr": "1.41.0", "python": "3.12.4"},
         },
         "sites": {
@@ -225,7 +240,9 @@ def rich_metrics(
             for place, (name, size) in enumerate(zip(names, sizes, strict=True))
         },
         "not_admitted": {"node-7": "no-answer"},
-        "rounds": [one_round(number, names, rng, held) for number in range(1, rounds + 1)],
+        "rounds": lines,
+        "selection": choice.model_dump() if choice else None,
+        "forecast": ahead.model_dump() if ahead else None,
         "validation": full(held, held, rng) if rounds else None,
         "test": full(test, held, rng) if finished else None,
         "held_out": {"test-random": evaluation(test, "federated", rng)} if finished else {},
@@ -279,24 +296,29 @@ def full(patients: dict[str, Patients], validation: dict[str, Patients], rng: np
     }
 
 
-def one_round(number: int, names: Sequence[str], rng: np.random.Generator, held: dict[str, Patients]) -> dict[str, Any]:
-    """A round: what it learned grows with its number; the third hospital is slow, and now and then one is lost."""
-    learned = 1.2 * (1 - np.exp(-number / 6))
+def one_round(
+    number: int,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    held: dict[str, Patients],
+    participation: float = 1.0,
+) -> dict[str, Any]:
+    """A round: what it learned grows with its number; the third hospital is slow, and now and then one is lost.
+
+    Of four hospitals or more the second is refused in rounds 3 to 5, then set aside, and back from round 8.
+    """
+    learned = 1.2 * (1 - np.exp(-number / 6)) - 0.004 * max(0, number - 8)
     drawn = {name: draw_patients(rng, one.labels.size, {"federated": learned}, 0) for name, one in held.items()}
-    sites: dict[str, Any] = {
-        name: {
-            "status": "ok",
-            "studies": 400,
-            "steps": 60,
-            "loss": 0.4 + 1.2 / number,
-            "seconds": float((2.6 if place == 2 else 1) * rng.uniform(28, 36)),
-        }
-        for place, name in enumerate(names)
-    }
-    if number % 5 == 2:
-        sites[names[1 % len(names)]] = {"status": "refused", "reason": "not-finite", "seconds": 31.0}
+    sites = {name: one_answer(number, place, rng) for place, name in enumerate(names)}
     if number % 7 == 4:
         sites[names[-1]] = {"status": "refused", "reason": "no-answer"}
+    for name in rng.permutation(names)[: round((1 - participation) * len(names))]:
+        sites[name] = {"status": "not-asked"}
+    trouble: dict[str, Any] = {"status": "refused", "reason": "not-finite", "answered_s": 31.0}
+    if len(names) >= 4 and 3 <= number < 8:
+        sites[names[1]] = trouble if number < 6 else {"status": "set-aside"}
+    elif number % 5 == 2:
+        sites[names[1 % len(names)]] = trouble
     validation = {key: value for key, value in evaluation(drawn, "federated", rng).items() if key != "histograms"}
     return {
         "round": number,
@@ -306,6 +328,21 @@ def one_round(number: int, names: Sequence[str], rng: np.random.Generator, held:
         "train_loss": 0.4 + 1.2 / number,
         "validation": validation,
         "dice": None if number == 1 else float(0.6 * (1 - np.exp(-number / 5))),
+        "readmitted": [names[1]] if len(names) >= 4 and number == 8 else [],
+    }
+
+
+def one_answer(number: int, place: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Of a site whose update counted; the fourth moves the weights furthest."""
+    took = float((2.6 if place == 2 else 1) * rng.uniform(28, 36))
+    return {
+        "status": "ok",
+        "studies": 400,
+        "steps": 60,
+        "loss": 0.4 + 1.2 / number,
+        "seconds": took,
+        "answered_s": took + 1.5,
+        "norm": float((1.9 if place == 3 else 1) * rng.uniform(0.9, 1.1) * 8 / number**0.5),
     }
 
 

@@ -157,7 +157,7 @@ def test_an_undefined_pooled_auc_is_no_number(tmp_path: Path) -> None:
     assert "The ROC curve is drawn only where the pooled AUC is defined." in text
 
 
-@pytest.mark.parametrize(("rounds", "figures"), [(1, 2), (0, 0)])
+@pytest.mark.parametrize(("rounds", "figures"), [(1, 3), (0, 0)])
 def test_before_the_test_set_is_evaluated(tmp_path: Path, rounds: int, figures: int) -> None:
     html = page(tmp_path, run_metrics(rounds=rounds, test=False))
     text = text_of(html)
@@ -207,8 +207,8 @@ def test_rounds_and_lost_sites(tmp_path: Path) -> None:
     metrics["not_admitted"] = {"node-7": "no-answer"}
     text = text_of(page(tmp_path, metrics))
     assert "hospital-2: not finite" in text
-    assert "2 of 3 rounds 1 × not finite" in text
-    assert "1 of 9 answers was lost." in text
+    assert "2 of 3 1 × not finite" in text
+    assert "8 of 9 updates that were asked for counted. hospital-2 lost most (1 × not finite)." in text
     assert "Not admitted at the roll call: node-7 (no answer)." in text
 
 

@@ -90,6 +90,22 @@ def test_csv_holds_one_figure_a_row(two: list[Path]) -> None:
     assert [float(row["low"]) for row in paired] == [metrics["comparisons"][0]["low"]] * 2
 
 
+def test_csv_says_who_took_part_and_which_model_it_is(two: list[Path]) -> None:
+    rows = [row for row in csv.DictReader(io.StringIO(text_of(two[:1], "csv"))) if row["kind"] == ""]
+    counted = {row["patients"]: row for row in rows if row["figure"] == "updates that counted"}
+    assert {site: (row["value"], row["of"]) for site, row in counted.items()} == {
+        "north-general": ("2", "2"),
+        "st-mary": ("1", "2"),
+        "riverside": ("2", "2"),
+    }
+    assert "not finite" in counted["st-mary"]["note"]
+    choice = json.loads((two[0] / "metrics.json").read_text())["selection"]
+    told = {row["figure"]: (row["value"], row["note"]) for row in rows if row["patients"] == "all"}
+    assert told["auc, last round"] == (str(choice["last"]["value"]), "chosen")
+    assert told["auc, best round"] == (str(choice["best"]["value"]), "")
+    assert "riverside" in told["proposed deadline in seconds"][1]
+
+
 def test_no_cell_of_csv_is_a_formula(tmp_path: Path) -> None:
     folder = run(tmp_path / "one", name="=HYPERLINK(1)")
     assert {row["run"] for row in csv.DictReader(io.StringIO(text_of([folder], "csv")))} == {"'=HYPERLINK(1)"}
@@ -98,6 +114,8 @@ def test_no_cell_of_csv_is_a_formula(tmp_path: Path) -> None:
 def test_json_has_the_same_figures(two: list[Path]) -> None:
     told = json.loads(text_of(two, "json"))
     assert [entry["strategy"] for entry in told["runs"]] == ["fedavg", "fedprox"]
+    assert told["runs"][0]["selection"]["last"]["round"] == 2
+    assert told["runs"][0]["forecast"]["slowest"] == "riverside"
     assert len(told["figures"]) == len(text_of(two, "csv").splitlines()) - 1
 
 
@@ -106,6 +124,7 @@ def test_markdown_of_one_run_answers_and_of_several_lists(two: list[Path]) -> No
     assert one.startswith("## Pooled test AUC 0.")
     assert "- **Against central:** AUC " in one
     assert "| all patients | 0." in one
+    assert "| st-mary | 1 of 2 | 1 × not finite | 34 s |" in " ".join(one.replace("\u00a0", " ").split("\n"))
     assert "| prox | fedprox | 2 of 2 | 0." in both
     assert NO_TEST in both
     assert all(line.count("|") == 9 for line in both.splitlines() if line.startswith("|"))
@@ -115,7 +134,7 @@ def test_figures_are_files_of_their_own(two: list[Path], tmp_path: Path) -> None
     into = tmp_path / "figures"
     written = write_figures(two[:1], into)
     drawn = sorted(into.glob("*.svg"))
-    assert len(drawn) == written == len(list(into.glob("*.png"))) == 12
+    assert len(drawn) == written == len(list(into.glob("*.png"))) == 14
     for path in drawn:
         text = path.read_text(encoding="utf-8")
         root = ElementTree.fromstring(text)

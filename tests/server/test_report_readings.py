@@ -80,8 +80,14 @@ def test_comparisons_are_told_by_whose_patients_they_are_on() -> None:
 def test_answers_put_the_paired_ones_first_and_drop_the_unpaired_difference() -> None:
     metrics = RunMetrics.model_validate(rich_metrics(sites=3, rounds=2, planned=2))
     asked = [answer.asked for answer in answers(metrics, shown_of(metrics))]
-    assert asked == ["Against central", "Against previous round", "Against each hospital alone", "At the threshold"]
-    without = metrics.model_copy(update={"comparisons": []})
+    assert asked == [
+        "Against central",
+        "Against previous round",
+        "Against each hospital alone",
+        "At the threshold",
+        "Which round's model",
+    ]
+    without = metrics.model_copy(update={"comparisons": [], "selection": None})
     assert [answer.asked for answer in answers(without, shown_of(without))] == ["Against central", "At the threshold"]
     assert "reached" in answers(without, shown_of(without))[0].said
 
@@ -197,13 +203,6 @@ def test_cross_site_matrix_sets_home_apart() -> None:
     assert "median AUC of 0.90 at home and 0.75 on other hospitals' patients: it loses 0.15" in readings.cross_site(
         CrossSite(rows=rows)
     )
-
-
-def test_effort_names_the_slow_and_counts_the_lost() -> None:
-    metrics = RunMetrics.model_validate(rich_metrics(sites=3, rounds=7, planned=7))
-    said = readings.effort(metrics.rounds, list(metrics.sites))
-    assert "riverside needs longest" in said
-    assert "3 of 21 answers were lost." in said
 
 
 def test_learning_names_the_highest_round() -> None:

@@ -6,20 +6,21 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from bloodnet_model.drawing import INK, LINE, MUTED, POOLED, SITE, WIDTH_IN, short, title
-from bloodnet_model.run_metrics import Round, SiteRound
+from bloodnet_model.run_metrics import Round
 from server.wording import figure
 
 _FEW: Final = 30
 """Rounds up to which each has its own point on a curve."""
 
 
-def learning_plot(rounds: Sequence[Round], total: int) -> Figure:
-    """Pooled validation AUC with its interval, the mean Dice where there is one, and the loss of the local steps."""
+def learning_plot(rounds: Sequence[Round], total: int, chosen: int | None = None) -> Figure:
+    """Pooled validation AUC with its interval, the mean Dice where there is one, and the loss of the local steps.
+
+    chosen: the round whose model the run ends with, where that is not the last
+    """
     records = [entry.validation.any_hemorrhage for entry in rounds]
     numbers = [entry.round for entry in rounds]
     dice, loss = _known([entry.dice for entry in rounds]), _known([entry.train_loss for entry in rounds])
@@ -53,54 +54,21 @@ def learning_plot(rounds: Sequence[Round], total: int) -> Figure:
         axes.yaxis.set_major_locator(MaxNLocator(3))
         panels.append(axes)
     for axes in panels:
+        if chosen is not None:
+            axes.axvline(chosen, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         axes.set_xlim(0.5, max(total, 2) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.tick_params(labelbottom=False)
+    if chosen is not None:
+        side = "right" if chosen > 0.6 * total else "left"
+        top.annotate(
+            f"chosen: round {chosen}", (chosen, 0.03), xycoords=("data", "axes fraction"),
+            xytext=(-4 if side == "right" else 4, 0), textcoords="offset points", ha=side, fontsize=8,
+        )  # fmt: skip
     last = panels[1] if below else top
     last.tick_params(labelbottom=True)
     last.set_xlabel("round")
     return drawing
-
-
-def effort_plot(rounds: Sequence[Round], sites: Sequence[str]) -> Figure:
-    """Seconds of every site in every round as bars on one scale, a site a line; a cross where it was lost."""
-    row_in = 0.36 if len(sites) > 8 else 0.46
-    height_in = 0.7 + row_in * (len(sites) + 0.4)
-    drawing = Figure(figsize=(WIDTH_IN, height_in))
-    axes = drawing.add_axes((0.275, 0.46 / height_in, 0.585, 1 - 0.56 / height_in))
-    entries: list[Mapping[str, SiteRound]] = [entry.sites for entry in rounds]
-    numbers = np.array([entry.round for entry in rounds])
-    seconds = np.array([[_seconds(sites_.get(name)) for sites_ in entries] for name in sites])  # (sites, rounds)
-    lost = np.array([[_lost(sites_.get(name)) for sites_ in entries] for name in sites])
-    most = float(np.nanmax(seconds, initial=0, where=np.isfinite(seconds))) or 1.0
-    axes.set_xlim(numbers.min() - 0.6, max(numbers.max(), 2) + 0.6)
-    axes.set_ylim(len(sites) - 0.4, -1.15)
-    axes.hlines(np.arange(len(sites)), *axes.get_xlim(), color=LINE, linewidth=0.7)
-    y, x = np.nonzero(np.isfinite(seconds))
-    width_pt = 72 * WIDTH_IN * 0.585 / float(np.ptp(axes.get_xlim()))  # of one round
-    axes.add_patch(_bars(numbers[x], y, 0.8 * seconds[y, x] / most, 0.72 * width_pt))
-    y, x = np.nonzero(lost)
-    axes.plot(numbers[x], y - 0.2, "x", color=POOLED, markersize=min(4.5, 0.75 * width_pt), markeredgewidth=1.2)
-    beside = axes.get_yaxis_transform()
-    for place, name in enumerate(sites):
-        axes.text(-0.47, place - 0.1, short(name, 19), transform=beside, va="center", fontsize=8.5)
-        known = seconds[place][np.isfinite(seconds[place])]
-        text = f"{np.median(known):,.1f} s" if known.size else "–"
-        axes.text(1.02, place - 0.1, text, transform=beside, va="center", fontsize=8.5)
-    axes.text(1.02, -1.0, "median", transform=beside, color=MUTED, fontsize=8)
-    axes.text(0, -1.0, f"tallest bar: {most:,.1f} s", transform=beside, color=MUTED, fontsize=8)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("round")
-    return drawing
-
-
-def _bars(x: np.ndarray, bottom: np.ndarray, height: np.ndarray, width_pt: float) -> PathPatch:
-    """Upright bars as one path: a thousand patches would take a second, and their text a sixth of the page."""
-    ends = np.stack([np.stack([x, bottom], 1), np.stack([x, bottom - height], 1)], 1)  # (bars, 2 ends, 2)
-    path = Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(x)))
-    return PathPatch(path, fill=False, edgecolor=SITE, linewidth=width_pt, capstyle="butt")
 
 
 def runs_plot(runs: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
@@ -126,14 +94,6 @@ def runs_plot(runs: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
     axes.set_xlabel("round")
     title(axes, "Validation AUC, pooled")
     return drawing
-
-
-def _seconds(entry: SiteRound | None) -> float:
-    return np.nan if entry is None or entry.seconds is None or entry.status != "ok" else entry.seconds
-
-
-def _lost(entry: SiteRound | None) -> bool:
-    return entry is not None and entry.status != "ok"
 
 
 def _known(values: Sequence[float | None]) -> np.ndarray:
