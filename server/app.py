@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.weights import flat_weights, load_network
 from server import run_folder
-from server.console import RoundsBar, round_sentence
+from server.console import RoundsBar, round_sentence, run_end
 from server.evaluation import PooledEvaluation
 from server.federation import Federation, round_plan
 from server.final_evaluation import final_evaluation
@@ -76,7 +77,8 @@ def run_federation(
             journal.over(result.number, line)
             _tidy(journal, result.number, settings)
             tracker.round(line)
-            bar.done(result.number, round_sentence(line, settings.rounds))
+            ends = run_end(record.ahead, datetime.now().astimezone())
+            bar.done(result.number, round_sentence(line, settings.rounds, ends))
         for found in _final(federation, record, validation, others):
             record.add(found)
         tracker.finished(record.metrics, out)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.network import build_network
-from bloodnet_model.run_metrics import SCHEMA
+from bloodnet_model.run_metrics import SCHEMA, Forecast
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.evaluation import PooledEvaluation
@@ -26,13 +26,14 @@ _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
 
 
 class RunRecord:
-    """The run folder's files; `metrics` is what `metrics.json` holds."""
+    """The run folder's files; `metrics` is what `metrics.json` holds, `ahead` when the run will end."""
 
     def __init__(self, federation: Federation) -> None:
         """Of a run that was stopped, what its journal knows is there from the beginning."""
         self._federation, self._settings = federation, federation.settings
         self._folder = federation.journal.run_folder
         self._network = build_network(self._settings.model, seed=0)
+        self.ahead: Forecast | None = None
         self.metrics = _metrics_before(federation, flat_weights(self._network).size)
         self.metrics["rounds"] += federation.journal.lines
         if self.metrics["rounds"]:
@@ -76,9 +77,9 @@ class RunRecord:
         patience = settings.select_by, settings.patience
         chosen = selection(lines, *patience, settings.rounds, settings.final_model)
         done = len(lines) if stop_now(lines, *patience) else settings.rounds
-        ahead = forecast(lines, done, datetime.now().astimezone())
+        self.ahead = forecast(lines, done, datetime.now().astimezone())
         self.metrics["selection"] = chosen and chosen.model_dump(mode="json")
-        self.metrics["forecast"] = ahead and ahead.model_dump(mode="json")
+        self.metrics["forecast"] = self.ahead and self.ahead.model_dump(mode="json")
 
     def _write_best(self) -> None:
         """Of a run that goes on: its file may be of a round that no longer counts."""

@@ -128,7 +128,7 @@ def in_training(node: Node, answer: RecordDict | Error | None) -> Node:
 def run(
     nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
 ) -> tuple[list[RoundResult], RunSettings]:
-    with started(nodes, asleep, **overrides) as federation:
+    with started(nodes, asleep, None, **overrides) as federation:
         return rounds_of(federation), federation.settings
 
 
