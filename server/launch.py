@@ -128,9 +128,9 @@ def connection_named(name: str | None) -> SuperLinkConnection:
     except (click.ClickException, ValueError):
         connection = None
     if connection is None or not connection.address or connection.address.startswith(":"):
-        told = f"--federation {name}" if name else "--federation: is not given, and the default"
+        told = f"--federation {name}:" if name else "--federation is not given, and Flower's default"
         where = f"{flower_config()}; add [superlink.NAME] with its address and root-certificates"
-        raise SettingsError(f"{told}: is no SuperLink in {where}.")
+        raise SettingsError(f"{told} is no SuperLink in {where}.")
     return connection
 
 
