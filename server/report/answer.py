@@ -18,7 +18,8 @@ from bloodnet_model.run_metrics import (
     SiteScores,
     Withheld,
 )
-from server.report.model_choice import choice_sentences, end_sentence
+from server.report.model_choice import choice_sentences, end_sentence, running
+from server.report.participation import set_aside_sentence
 from server.wording import counted, figure, in_words, per_hundred, sentence, signed, signed_span, with_interval
 
 ANY: Final = CLASSES[0]
@@ -114,7 +115,11 @@ def answers(metrics: RunMetrics, shown: Shown | None) -> list[Answer]:
     found = [*_paired(metrics.comparisons), *_baselines(metrics)]
     if shown.evaluation.operating:
         found.append(Answer("At the threshold", operating_sentence(shown.evaluation.operating[0])))
-    of_the_run = {"Which round's model": choice_sentences(metrics), "When it ends": end_sentence(metrics)}
+    of_the_run = {
+        "Which round's model": choice_sentences(metrics),
+        "Set aside": set_aside_sentence(metrics.rounds) if running(metrics) else "",
+        "When it ends": end_sentence(metrics),
+    }
     return found + [Answer(asked, said) for asked, said in of_the_run.items() if said]
 
 

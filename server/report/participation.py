@@ -106,12 +106,28 @@ def attendance_reading(rounds: Sequence[Round], of_sites: Sequence[Attendance]) 
     return " ".join(said)
 
 
+def set_aside(entry: Round) -> list[str]:
+    return [name for name, one in entry.sites.items() if one.status == "set-aside"]
+
+
+def set_aside_sentence(rounds: Sequence[Round]) -> str:
+    """Who is not asked any more until the coordinator does something, with the reason of the last refusal."""
+    said = []
+    for name in set_aside(rounds[-1]) if rounds else ():
+        refusals = [one.reason for entry in rounds if (one := entry.sites.get(name)) and one.status == "refused"]
+        said.append(f"{name} ({in_words(refusals[-1])})" if refusals else name)
+    if not said:
+        return ""
+    once = "it is" if len(said) == 1 else "they are"
+    return f"After three refusals in a row, not asked until {once} admitted again: {', '.join(said)}."
+
+
 def _set_aside(rounds: Sequence[Round], of_sites: Sequence[Attendance]) -> Iterator[str]:
     """Who is out now, and who has been."""
-    now = [name for name, one in rounds[-1].sites.items() if one.status == "set-aside"]
+    now = set_aside(rounds[-1])
     been = [one.name for one in of_sites if one.aside and one.name not in now]
     if now:
-        yield f"Set aside now, after three refusals in a row: {', '.join(now)}; admit again once mended."
+        yield f"Set aside in the last round, after three refusals in a row: {', '.join(now)}."
     if been:
         yield f"Set aside for some rounds and back since: {', '.join(been)}."
 

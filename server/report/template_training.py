@@ -21,7 +21,7 @@ question to answer.</span></caption>
 <tbody>
 {% for row in site_rows %}
 {% set there = row.attendance %}
-<tr><th scope="row">{{ row.name }}</th><td class="text">{{ there.took_part if there else "tests only" }}</td>
+<tr><th scope="row">{{ row.name }}</th><td class="text why">{{ there.took_part if there else "tests only" }}</td>
 <td class="text why{{ " bad" if there and there.lost }}">{{ (there.why_lost if there) or "–" }}</td>
 {% for seconds in (row.median_s, row.longest_s) %}
 <td>{{ "–" if seconds is none else "{:,.1f}".format(seconds) }}</td>

@@ -80,7 +80,7 @@ def test_the_reading_says_who_was_lost_and_who_is_out() -> None:
     )
     metrics = run(*TROUBLE[:3])
     said = attendance_reading(metrics.rounds, list(attendances(metrics).values()))
-    assert "Set aside now, after three refusals in a row: st-mary" in said
+    assert "Set aside in the last round, after three refusals in a row: st-mary." in said
     assert "back since" not in said
 
 
@@ -178,6 +178,18 @@ def test_the_page_marks_the_chosen_round_and_an_early_stop() -> None:
     assert "chosen: round 2" in text
     for selection in (choice("last", 0.871, (2, 0.8841)), choice("best", 0.9, (4, 0.9)), None):
         assert chosen_round(run(*TROUBLE, selection=selection)) is None
+
+
+def test_who_is_set_aside_waits_for_the_coordinator_while_the_run_goes_on() -> None:
+    def asked(metrics: RunMetrics) -> dict[str, str]:
+        return {answer.asked: answer.said for answer in answers(metrics, shown_of(metrics))}
+
+    going = run(*TROUBLE[:3], test=False, run={"rounds": 20})
+    assert asked(going)["Set aside"] == (
+        "After three refusals in a row, not asked until it is admitted again: st-mary (no answer)."
+    )
+    assert "Set aside" not in asked(run(*TROUBLE, test=False, run={"rounds": 20}))  # it is back
+    assert "Set aside" not in asked(run(*TROUBLE[:3]))  # the run is over
 
 
 AHEAD = {
