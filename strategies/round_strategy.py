@@ -65,7 +65,7 @@ class RoundStrategy(Settings, Strategy):
         """
 
     def begin(self, population: int, decoder: slice) -> None:
-        """Told once, before the first round: how many sites may train, and where the decoder's weights are."""
+        """Told before the first round, and when sites join: how many may train, and where the decoder's weights are."""
         self._population, self._decoder = population, decoder
 
     def instruct(self, content: RecordDict) -> None:

@@ -3,8 +3,8 @@
 Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning, https://arxiv.org/abs/1910.06378.
 A site's control c_i is the mean of its gradients in its last round that counted: for plain SGD that is the paper's
 option II, and with an adaptive optimiser, where option II has no meaning, it is a heuristic. c moves by the sites'
-changes over the number of all sites, so it is the mean of all c_i. Sites count alike, as in the paper: c is a plain
-mean, and by another one the corrections would not cancel out.
+changes over the number of all sites, so it is the mean of all c_i; kept is their sum, for sites may still join. Sites
+count alike, as in the paper: c is a plain mean, and by another one the corrections would not cancel out.
 """
 
 from collections.abc import Sequence
@@ -31,17 +31,19 @@ class Scaffold(RoundStrategy):
     second_vector: ClassVar[bool] = True
 
     def instruct(self, content: RecordDict) -> None:
-        weights = records.unpack_weights(content.array_records[records.ARRAYS])
-        records.set_control(content, self.state().get(_CONTROL, np.zeros_like(weights)).astype(np.float32))
+        if self._population < 1:
+            raise RoundError("scaffold: it is unknown how many sites there are; call begin before the first round.")
+        total = self.state().get(_CONTROL)
+        if total is None:
+            total = np.zeros(records.unpack_weights(content.array_records[records.ARRAYS]).shape)
+        records.set_control(content, (total / self._population).astype(np.float32))
 
     def combine(
         self, previous: NDArray[np.float32], updates: Sequence[Update], state: State
     ) -> tuple[NDArray[np.float64], State]:
-        if len(updates) > self._population:
-            raise RoundError(f"scaffold: {len(updates)} sites trained, of {self._population}; call begin before.")
         changes = [update.control_change for update in updates if update.control_change is not None]
         if len(changes) < len(updates):
             raise RoundError("scaffold: a site sent no change of its control; run the same version on both sides.")
-        change = weighted_sum(changes, [1 / self._population] * len(changes))
+        change = weighted_sum(changes, [1.0] * len(changes))
         step = average(updates, "equal", self._decoder) - previous
         return previous + self.server_learning_rate * step, {_CONTROL: state[_CONTROL] + change if state else change}

@@ -69,12 +69,14 @@ class Nodes:
         assert records.status_code(answer) == records.OK
         return answer
 
-    def train(self, node: int, weights: Weights) -> Update:
-        """As the round loop does, but for this node alone."""
+    def instruction(self, node: int, weights: Weights) -> RecordDict:
+        """As the round loop makes it, for this node alone."""
         arrays, config = records.pack_weights(weights), records.pack_plan(self.plan)
         messages = list(self.strategy.configure_train(self.plan.round, arrays, config, cast(Grid, self)))
-        content = records.with_plan(messages[node].content, self.plan_of(node))
-        return records.unpack_update(self.ask(node, "train", content))
+        return records.with_plan(messages[node].content, self.plan_of(node))
+
+    def train(self, node: int, weights: Weights) -> Update:
+        return records.unpack_update(self.ask(node, "train", self.instruction(node, weights)))
 
     def round(self, number: int, weights: Weights, lost: Collection[int] = ()) -> Weights:
         self.plan = self.plan.model_copy(update={"round": number})
@@ -117,8 +119,11 @@ def test_scaffolds_control_is_the_mean_of_all_sites_even_where_updates_are_lost(
         weights = sites.round(number, weights, lost)
         own = [sites.vector(node, "control") for node in sites.counted]
         assert max(np.abs(of).max() for of in own) > 1e-3
-        mean = np.sum(own, axis=0, dtype=np.float64) / 3  # a site that never counted has a control of zeros
-        np.testing.assert_allclose(sites.strategy.state()["control"], mean, atol=1e-8)
+        sites.plan = sites.plan.model_copy(update={"round": number + 1})
+        control = records.unpack_training(sites.instruction(0, weights)).control
+        assert control is not None
+        mean = np.array(own, np.float64).sum(axis=0) / 3  # a site that never counted has a control of zeros
+        np.testing.assert_allclose(control, mean, atol=1e-8)
     assert len(sites.counted) == 3
 
 

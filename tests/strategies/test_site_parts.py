@@ -49,12 +49,18 @@ def test_scaffold_by_hand(plan: RoundPlan) -> None:
     assert control is not None
     assert control.tolist() == [1, 1.5]  # (4 + 0) / 4, (8 - 2) / 4: two of four sites
     strategy.next_weights(2, [trained([0, 0], [-2, 2])])
-    assert strategy.state()["control"].tolist() == [0.5, 2]  # one of four
+    control = asked(strategy, plan, [0, 0]).control
+    assert control is not None
+    assert control.tolist() == [0.5, 2]  # one of four
+    strategy.begin(5, slice(0, 0))  # a fifth one joins, whose control is 0
+    control = asked(strategy, plan, [0, 0]).control
+    assert control is not None
+    assert control.tolist() == pytest.approx([0.4, 1.6])
 
 
-def test_scaffold_needs_to_know_how_many_sites_there_are() -> None:
-    with pytest.raises(RoundError, match="1 sites trained, of 0; call begin before"):
-        combined(Scaffold(), [0], [update([1], control=True)])
+def test_scaffold_needs_to_know_how_many_sites_there_are(plan: RoundPlan) -> None:
+    with pytest.raises(RoundError, match="unknown how many sites there are; call begin"):
+        asked(Scaffold(), plan, [0])
 
 
 def test_scaffold_needs_every_sites_change() -> None:
