@@ -26,7 +26,7 @@ def train_alone(federation: Federation, start: NDArray[np.float32]) -> dict[str,
     """
     settings, sites = federation.settings, federation.sites
 
-    whole = {"run": f"{federation.journal.run}-alone", "total_rounds": 1, "counted_round": 0}
+    whole = {"run": f"{federation.journal.run}-alone", "total_rounds": 1, "counted_round": 0, "personal": ""}
     plans = {
         site: plan.model_copy(
             update={

@@ -71,19 +71,17 @@ class Federation:
 
     def counted(self, plan: RoundPlan, sites: Iterable[str]) -> dict[str, RoundPlan]:
         """`plan` as it goes to each site: it starts from what it kept when its update last counted."""
-        last: dict[str, int] = {}
-        for line in self.journal.lines:
-            last |= {site: line["round"] for site, entry in line["sites"].items() if entry["status"] == OK}
+        last = self.journal.counted_rounds
         return {site: plan.model_copy(update={"counted_round": last.get(site, 0)}) for site in sites}
 
     def training_plans(self, number: int, sites: Iterable[str]) -> dict[str, RoundPlan]:
         """Each site's own plan of a round's training."""
         own, usual = self.settings.site_epochs, self.settings.local_epochs
-        plans = self.counted(self.plan(number), sites)
+        plans = self.counted(self.own(self.plan(number)), sites)
         return {site: plan.model_copy(update={"local_epochs": own.get(site, usual)}) for site, plan in plans.items()}
 
     def own(self, plan: RoundPlan) -> RoundPlan:
-        """`plan` for the run's own weights, to which a site adds the part that it keeps, if the strategy has any."""
+        """`plan` for the run's own weights, to which a site adds its own part, if the strategy leaves it any."""
         personal = self.strategy.personal if isinstance(self.strategy, RoundStrategy) else ""
         return plan.model_copy(update={"personal": personal})
 

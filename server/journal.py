@@ -90,8 +90,7 @@ class Journal:
 
         Raises DataError, with the remedy, where there is none, where it is damaged, or where it is of other settings.
         """
-        folder = run_folder / FOLDER
-        journal = cls(folder, _log(folder / _LOG))
+        journal = cls.read(run_folder)
         _require_same(journal._begun()["settings"], json.loads(json.dumps(settings)), run_folder)
         return journal
 
@@ -116,6 +115,11 @@ class Journal:
         journal.aggregate(number)
         journal._log.append({"event": "rewound", "round": number, "run": run})
         return journal
+
+    @classmethod
+    def read(cls, run_folder: Path) -> "Journal":
+        """The journal of a run, whatever its settings; raises DataError as `reopen`."""
+        return cls(run_folder / FOLDER, _log(run_folder / FOLDER / _LOG))
 
     @property
     def run_folder(self) -> Path:
@@ -159,6 +163,13 @@ class Journal:
             raise DataError(f"{path}: is damaged or no longer kept; {self._instead(number)}")
         memory = {name.removeprefix(_MEMORY): of for name, of in tensors.items() if name.startswith(_MEMORY)}
         return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"])
+
+    @property
+    def counted_rounds(self) -> dict[str, int]:
+        """By site, the last round whose weights its update is in."""
+        refused = {event["round"]: event["refused"] for event in self._events("weights")}
+        updates = [event for event in self._events("update") if event["round"] in refused]
+        return {event["site"]: event["round"] for event in updates if event["site"] not in refused[event["round"]]}
 
     def accepted(self, number: int) -> dict[str, Accepted]:
         """Updates of a round by site; one whose file is damaged is not among them, and its site can be asked again."""

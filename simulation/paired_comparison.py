@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bloodnet_model.errors import UndefinedMetric
+from bloodnet_model.errors import DataError, UndefinedMetric
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.prediction import predict_study
 from bloodnet_model.reader_study import ReaderDifference, reader_difference
@@ -18,8 +18,10 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import Split
 from bloodnet_model.weights import load_network
-from client.dataset import load_site, prepare
+from client.dataset import SiteData, load_site, prepare
+from client.state import SiteState
 from client.tested_site import TestedSite
+from server.journal import Journal
 from simulation.engines.local import one_thread
 
 REPLICATES: Final = 1000
@@ -72,7 +74,8 @@ def scored_sites(
 ) -> list[TestedSite]:
     """Every site scores its patients of `split` with every model; one with fewer than its minimum cohort is left out.
 
-    models:   safetensors files by name; all see the studies as prepared on `grid`
+    models:   safetensors files by name; all see the studies as prepared on `grid`. A site uses its own model where
+              the strategy of the run that one is of leaves it a part
     patients: the patient of each study, by the study's key; a study it does not name is a patient of its own
     """
     tasks = [(folder, models, patients, split, grid) for folder in folders]
@@ -139,8 +142,17 @@ def _tested(task: _Task) -> TestedSite | None:
         return None
     scores = {}
     for name, path in models.items():
-        network, settings = load_network(path)
+        network, settings = load_network(_at_site(path, data))
         scores[name] = np.array([predict_study(network, study, settings).probabilities[0] for study in studies])
     labels = np.array([study.study_labels[0] for study in studies], np.int8)
     _, numbers = np.unique([patients.get(key, key) for key in data.keys(split)], return_inverse=True)
     return TestedSite(data.site.settings.name, labels, numbers.astype(np.int64), scores)
+
+
+def _at_site(model: Path, data: SiteData) -> Path:
+    """A run's model as this site uses it: its own one, where the run's strategy leaves a part of it at the site."""
+    try:
+        own = SiteState(data.site.cache, Journal.read(model.parent).run).own_model
+    except DataError:  # the model of no run
+        return model
+    return own if own.exists() else model

@@ -191,3 +191,11 @@ def test_what_a_site_sent_in_earlier_rounds_is_known_by_its_fingerprint(run: Pat
     journal = Journal.reopen(run, SETTINGS)
     assert journal.fingerprints(2) == {site: {fingerprint(update(of))} for site, of in (("a", 1.0), ("b", 3.0))}
     assert journal.fingerprints(1) == {}
+
+
+def test_a_site_goes_on_from_the_last_round_that_its_update_is_in(run: Path) -> None:
+    journal = Journal.reopen(run, SETTINGS)
+    assert journal.counted_rounds == {"a": 1, "b": 1}  # what was accepted in round 2 is in no weights yet
+    accept(journal, 2, "a", 4.0)
+    journal.aggregated(2, Aggregate(np.zeros(4, np.float32), {}, {"b": "norm-unlike-others"}, 1.0))
+    assert journal.counted_rounds == {"a": 2, "b": 1}
