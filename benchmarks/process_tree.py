@@ -1,4 +1,4 @@
-"""A command with all processes it starts: wall seconds, and the most memory they had at one moment."""
+"""A command with all processes it starts: seconds by the clock and of processors, and the most memory at a moment."""
 
 import subprocess
 import time
@@ -15,11 +15,19 @@ _LOG_LINES: Final = 15
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command cost; `shares_mib` are the parts of its processes at the peak, the command's own first."""
+    """What a command cost.
+
+    cpu_seconds: of all its processes, each as it was last seen alive
+    shares_mib:  of its processes at the peak, the command's own first
+    """
 
     seconds: float
-    peak_mib: float
+    cpu_seconds: float
     shares_mib: tuple[float, ...]
+
+    @property
+    def peak_mib(self) -> float:
+        return sum(self.shares_mib)
 
 
 def measured(command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> Cost:
@@ -28,35 +36,40 @@ def measured(command: Sequence[str | Path], log: Path, environment: Mapping[str,
     Memory is the sum of proportional set sizes: a page that several processes share counts once.
     """
     peak: tuple[float, ...] = ()
+    cpu_seconds: dict[int, float] = {}
     with log.open("w") as output:
         started = time.perf_counter()
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment)
         try:
             while not _ended(process):
-                peak = max(peak, shares_mib(process.pid), key=sum)
+                seen = _seen(process.pid)
+                peak = max(peak, tuple(mib for mib, _ in seen.values()), key=sum)
+                cpu_seconds |= {pid: seconds for pid, (_, seconds) in seen.items()}
         finally:
             process.kill()
         seconds = time.perf_counter() - started
     if process.returncode:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{last}")
-    return Cost(seconds, sum(peak), peak)
+    return Cost(seconds, sum(cpu_seconds.values()), peak)
 
 
-def shares_mib(pid: int) -> tuple[float, ...]:
-    """MiB of a process and of each that came from it; nothing of those that are gone."""
+def _seen(pid: int) -> dict[int, tuple[float, float]]:
+    """MiB and processor seconds of a process and of each that came from it; nothing of those that are gone."""
     try:
         root = psutil.Process(pid)
-        return tuple(_mib(process) for process in [root, *root.children(recursive=True)])
+        processes = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return ()
+        return {}
+    return {process.pid: one for process in processes if (one := _of_one(process)) is not None}
 
 
-def _mib(process: psutil.Process) -> float:
+def _of_one(process: psutil.Process) -> tuple[float, float] | None:
     try:
-        return float(process.memory_full_info().pss) / 2**20
+        times = process.cpu_times()
+        return float(process.memory_full_info().pss) / 2**20, times.user + times.system
     except psutil.Error:
-        return 0.0
+        return None
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:

@@ -102,8 +102,10 @@ def _require_same(sums: Mapping[str, float]) -> None:
 def _line(name: str, costs: Mapping[str, Sequence[Cost]]) -> dict[str, float]:
     """Medians of one contender, and over the turns the medians of what it took over what ours took."""
     own = costs[name]
-    line = {"seconds": median(cost.seconds for cost in own), "peak_mib": median(cost.peak_mib for cost in own)}
-    text = f"  {name:<16}{line['seconds']:7.1f} s{line['peak_mib']:8.0f} MiB"
+    line = {of: median(getattr(cost, of) for cost in own) for of in ("seconds", "cpu_seconds", "peak_mib")}
+    text = (
+        f"  {name:<16}{line['seconds']:7.1f} s, {line['cpu_seconds']:.1f} s of processors, {line['peak_mib']:.0f} MiB"
+    )
     for ours in (ours for ours in _OURS if ours in costs and ours != name):
         pairs = list(zip(own, costs[ours], strict=True))
         line[f"seconds_over_{ours}"] = median(theirs.seconds / mine.seconds for theirs, mine in pairs)
