@@ -1,4 +1,4 @@
-"""The experiments among `bloodnet-simulate`'s commands: compare, ablate, triage-benefit."""
+"""The experiments among `bloodnet-simulate`'s commands: compare, ablate, poison, triage-benefit."""
 
 import json
 from datetime import datetime
@@ -13,6 +13,9 @@ app = typer.Typer()
 
 COMPARED_STUDIES = 220
 """Synthetic studies a hospital where ways of training are compared: differences need more patients than an AUC."""
+
+POISONED_SITES = 5
+"""Synthetic hospitals where some poison: the fewest among which Krum knows one of them."""
 
 
 @app.command()
@@ -110,6 +113,61 @@ def ablate(
         print(json.dumps({"folder": str(folder), **found}))
     else:
         print_ablation(found, folder / REPORT)
+
+
+@app.command()
+def poison(
+    poisoners: Annotated[
+        str | None, typer.Option(help="How many sites send flipped updates, with commas between; 0,1,2 unless given.")
+    ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            help="With commas between, the first is the reference; "
+            "fedavg,median,trimmed-mean,krum,multi-krum unless given."
+        ),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each; 3 unless given.")] = None,
+    dataset: Datasets = None,
+    data: DataFolder = None,
+    sites: Sites = None,
+    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
+    local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    preset: PresetName = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, runs/poisoners-DATE-TIME unless given; what was stopped goes on.")
+    ] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is left of the model when hospitals send updates with the sign turned round? By strategy, of five."""
+    from simulation.engines.local import default_workers
+    from simulation.poisoners.console import print_poisoning
+    from simulation.poisoners.run import numbers_of, poison, poisoning_settings
+    from simulation.settings import read_config, sources_of, with_flags
+
+    flags = {
+        "poisoning.poisoners": numbers_of(poisoners) if poisoners else None,
+        "poisoning.strategies": tuple(strategies.split(",")) if strategies else None,
+        "poisoning.seeds": seeds,
+        "data.sources": sources_of(dataset or (), data),
+        "data.sites": sites or (None if config or dataset else POISONED_SITES),
+        "data.studies": studies,
+        "rounds": rounds,
+        "local_epochs": local_epochs,
+        "model.preset": preset,
+        "seed": seed,
+    }
+    settings = poisoning_settings(with_flags(read_config(config) if config else {}, flags))
+    folder = out or Path("runs") / f"poisoners-{datetime.now():%Y-%m-%d-%H%M%S}"
+    found = poison(settings, folder, workers or default_workers(), stderr())
+    if as_json:
+        print(json.dumps({"folder": str(folder), **found}))
+    else:
+        print_poisoning(found, folder)
 
 
 @app.command("triage-benefit")

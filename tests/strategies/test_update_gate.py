@@ -249,6 +249,7 @@ def test_outlying_by_hand() -> None:
     assert outlying(norms, steps, 10) == {"d"}
     assert outlying(norms, steps, 12.5) == frozenset()
     assert outlying(norms, {**steps, "d": 400}, 10) == frozenset()  # 12 / 20 against 1 / 2: it made 100 times the steps
+    assert outlying({**norms, "d": 0.5}, {**dict.fromkeys("abc", 100), "d": 1}, 10) == frozenset()  # 0.5 against 0.1
     assert outlying(norms, steps, 0) == frozenset()
     assert outlying({"a": 1.0, "d": 1000.0}, steps, 10) == frozenset()  # which of two lies, nobody can tell
 
