@@ -13,8 +13,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
-from bloodnet_model.network import build_network
+from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.settings import ModelSettings, model_settings
+from bloodnet_model.steering import Steering
+from bloodnet_model.training import TrainingResult, train_round
 from bloodnet_model.weights import flat_weights, load_network, norm_positions
 from client.app import SITE_FOLDER, app
 from client.state import SiteState
@@ -84,7 +86,7 @@ class Nodes:
         for node in lost:
             del updates[node]
         self.counted |= dict.fromkeys(updates, number)
-        return self.strategy.next_weights(number, list(updates.values()))
+        return self.strategy.next_weights(number, list(updates.values())) if updates else weights
 
     def state(self, node: int) -> SiteState:
         return SiteState(self.folders[node] / ".bloodnet", self.plan.run)
@@ -128,21 +130,25 @@ def test_scaffolds_control_is_the_mean_of_all_sites_even_where_updates_are_lost(
 
 
 def test_scaffold_corrects_by_what_others_have_and_the_site_has_not(
-    hospitals: tuple[Path, ...], model: ModelSettings
+    hospitals: tuple[Path, ...], model: ModelSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = nodes(hospitals, FedAvg(), model, "plain")
-    corrected = nodes(hospitals, Scaffold(), model, "corrected")
-    start = first(model)
-    assert_near(corrected.train(0, start).weights[:], plain.train(0, start).weights[:])  # both controls are 0
-    after = corrected.round(1, start)
-    changed = corrected.train(0, after).weights[:]
-    plain.round(1, start)
-    assert np.abs(changed - plain.train(0, after).weights[:]).max() > 1e-4
+    added: list[Weights] = []
 
+    def noted(network: BloodNet, *others: Any) -> TrainingResult:
+        steering: Steering = others[-1]
+        assert steering.correction is not None
+        added.append(steering.correction)
+        return train_round(network, *others)
 
-def assert_near(some: Weights, others: Weights) -> None:
-    """But for the weight decay of a head that this link leaves idle."""
-    np.testing.assert_allclose(some, others, atol=5e-4)
+    monkeypatch.setattr("client.local_training.train_round", noted)
+    sites = nodes(hospitals, Scaffold(), model, "corrected")
+    weights = sites.round(1, first(model))
+    assert not np.any(added)  # all controls are 0
+    sites.round(2, weights, lost={0, 1, 2})  # sites keep the controls of round 1
+    own = [sites.vector(node, "control") for node in range(3)]
+    for node in range(3):
+        np.testing.assert_allclose(added[3 + node], np.mean(own, axis=0) - own[node], atol=1e-7)
+        assert np.abs(added[3 + node]).max() > 1e-3
 
 
 def test_fedbns_norms_neither_leave_nor_are_overwritten(hospitals: tuple[Path, ...], model: ModelSettings) -> None:
