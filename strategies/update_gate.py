@@ -47,6 +47,7 @@ REFUSALS: Final[Mapping[str, str]] = {
     "replayed": "the weights are those of an earlier update of this site",
     "norm-too-large": "the weights moved further than the run's `max_update_norm`",
     "norm-unlike-others": "for its steps, the weights moved further than `norm_ratio` times as far as the other sites'",
+    "control-unlike-others": "SCAFFOLD's control changed by more than `norm_ratio` times as much as the other sites'",
 }
 
 NORM_RATIO: Final = 10.0
@@ -99,7 +100,7 @@ def checked_update(content: RecordDict, expected: Expected) -> tuple[Update, flo
     update = records.unpack_update(content)
     _require(_all_finite(update), "not-finite")
     _require_claims(update, expected)
-    norm = change_norm(update.weights, expected.previous)
+    norm = l2_norm(update.weights, expected.previous)
     _require(norm > 0, "unchanged")
     _require(fingerprint(update) not in expected.earlier, "replayed")
     _require(not expected.max_norm or norm <= expected.max_norm, "norm-too-large")
@@ -112,7 +113,8 @@ def outlying(norms: Mapping[str, float], steps: Mapping[str, int], ratio: float)
     norms: of each site's change of the weights; steps: the optimiser steps that it made. Both are of one round.
 
     Distances are divided by the square root of the steps: a large honest site moves further than a small one, and
-    nearly by that. The median is the lower one, so that of an even number half may lie; it takes two others.
+    nearly by that. The median is the lower one, so that of an even number half may lie; it takes two others. Changes of
+    SCAFFOLD's control are means over the steps: they are compared with one step for all.
     """
     paces = {site: norm / math.sqrt(steps[site]) for site, norm in norms.items()}
     if not ratio or len(paces) < 3:
@@ -145,12 +147,13 @@ def fingerprint(update: Update) -> str:
     return sha256(np.ascontiguousarray(update.weights[:]).data).hexdigest()
 
 
-def change_norm(weights: Vector, previous: Vector) -> float:
-    """L2 norm of `weights - previous`, in float64, a block at a time."""
+def l2_norm(vector: Vector, minus: Vector | None = None) -> float:
+    """L2 norm of `vector`, or of its difference from another, in float64, a block at a time."""
     squares = 0.0
-    for block in blocks(len(previous), _BLOCK_VALUES):
-        change = np.subtract(weights[block], previous[block], dtype=np.float64)
-        squares += float(change @ change)
+    for block in blocks(len(vector), _BLOCK_VALUES):
+        part = vector[block].astype(np.float64)
+        part -= 0 if minus is None else minus[block]
+        squares += float(part @ part)
     return math.sqrt(squares)
 
 

@@ -22,9 +22,9 @@ from strategies.records import RoundPlan, Update
 from strategies.update_gate import (
     REFUSALS,
     Expected,
-    change_norm,
     checked_update,
     fingerprint,
+    l2_norm,
     outlying,
     set_aside,
 )
@@ -238,9 +238,10 @@ def test_the_norm_is_that_of_the_difference_in_double_precision() -> None:
     previous = (4096 + rng.normal(size=300_001)).astype(np.float32)
     weights = previous + rng.normal(size=previous.size).astype(np.float32)
     by_numpy = float(np.linalg.norm(weights.astype(np.float64) - previous))
-    assert change_norm(weights, previous) == pytest.approx(by_numpy, rel=1e-12)
+    assert l2_norm(weights, previous) == pytest.approx(by_numpy, rel=1e-12)
+    assert l2_norm(weights) == pytest.approx(float(np.linalg.norm(weights.astype(np.float64))), rel=1e-12)
     largest = np.full(2, np.finfo(np.float32).max)
-    assert math.isfinite(change_norm(largest, -largest))
+    assert math.isfinite(l2_norm(largest, -largest))
 
 
 def test_outlying_by_hand() -> None:
