@@ -5,23 +5,26 @@ machines need this project and the site folders at the same paths.
 """
 
 import logging
+import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from bloodnet_model.errors import SettingsError
+from bloodnet_model.errors import BloodNetError, RoundError, SettingsError
 from server.app import app as server_app
 from simulation.engines.local import RunConfig, one_thread, server_context
 
 _CLUSTER: Final = "RAY_ADDRESS"
+_GRACE_S: Final = 20.0
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -52,59 +55,71 @@ class VirtualSites(ClientApp):
 
 
 def run_ray(config: RunConfig, sites: Sequence[Path], workers: int) -> None:
-    """Drive the ServerApp over Flower's simulation engine; raises what the ServerApp raises."""
-    with _quiet():
-        from flwr.simulation import run_simulation
+    """Drive the ServerApp over Flower's simulation engine; raises the BloodNetError that the ServerApp raises.
 
-        stopped = threading.Event()
-        try:
-            run_simulation(_launcher(config, stopped), VirtualSites(sites), len(sites), "ray", _resources(workers))
-        finally:
-            stopped.set()
+    The simulation has a process of its own, for it ends neither its threads nor Ray when it is interrupted.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    mine, its = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_simulate, args=(config, sites, workers, its))
+    process.start()
+    its.close()
+    try:
+        error = mine.recv()
+        process.join()
+    except EOFError:
+        raise RoundError("Flower's simulation ended before the run did; it can be resumed, with any engine.") from None
+    finally:
+        process.terminate()  # if it still runs: this process was interrupted
+        process.join(_GRACE_S)
+        process.kill()
+        process.join()
+        mine.close()
+    if error is not None:
+        raise error
 
 
-def _launcher(config: RunConfig, stopped: threading.Event) -> ServerApp:
+def _simulate(config: RunConfig, sites: Sequence[Path], workers: int, ended: Connection) -> None:
+    """Sends the error that the run ended with, or None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(_QUIET)
+    logging.getLogger("flwr").setLevel(logging.CRITICAL)
+    from flwr.simulation import run_simulation
+
+    try:
+        run_simulation(_launcher(config), VirtualSites(sites), len(sites), "ray", _resources(workers))
+    except BloodNetError as error:
+        ended.send(error)
+    except SystemExit:  # told to end, which Ray has done by now; the simulation's threads would wait for it
+        os._exit(1)
+    else:
+        ended.send(None)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _launcher(config: RunConfig) -> ServerApp:
     """Flower's simulation gives a ServerApp no settings: this one has them."""
     launcher = ServerApp()
 
     @launcher.main()
     def main(grid: Grid, _: Context) -> None:
-        server_app(cast(Grid, _Stoppable(grid, stopped)), server_context(config))
+        server_app(grid, server_context(config))
 
     return launcher
-
-
-class _Stoppable:
-    """A grid that ends the thread of the ServerApp once the run is `stopped`: it would wait for its sites else."""
-
-    def __init__(self, grid: Grid, stopped: threading.Event) -> None:
-        self._grid, self._stopped = grid, stopped
-
-    def __getattr__(self, name: str) -> object:
-        if self._stopped.is_set():
-            raise SystemExit
-        return getattr(self._grid, name)
 
 
 def _resources(workers: int) -> dict[str, Any]:
     """A core a worker, and of the GPUs an equal share; of a cluster, all that there is."""
     import torch
 
-    workers = max(1, workers)
     share = min(1.0, torch.cuda.device_count() / workers)
     start = {} if _CLUSTER in os.environ else {"address": "local", "num_cpus": workers}
     silence = {"logging_level": logging.ERROR, "log_to_driver": False}
     return {"init_args": {**start, **silence}, "client_resources": {"num_cpus": 1, "num_gpus": share}}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What Ray and Flower say of themselves would break the progress bar, and nobody is to be told of this run."""
-    os.environ.update(_QUIET)
-    log = logging.getLogger("flwr")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
