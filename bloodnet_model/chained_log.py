@@ -55,16 +55,16 @@ class ChainedLog:
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write `event` as the next line; raises DataError where it cannot be written, and then nothing has changed."""
-        event = dict(event)
-        digest = _digest(self._digest, event)
+        told = json.dumps(event).encode()
+        digest = _digest(self._digest, told)
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**event, _DIGEST: digest}) + "\n")
+            with self.path.open("ab") as file:
+                file.write(told[:-1] + _ending(digest) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror}); make room for it.") from None
-        self.events.append(event)
+        self.events.append(json.loads(told))
         self._digest = digest
 
 
@@ -80,22 +80,22 @@ def _verified(path: Path, content: bytes) -> tuple[list[Event], str]:
     events: list[Event] = []
     digest = ""
     for number, line in enumerate(content.splitlines(), start=1):
-        event = _event(line)
-        told = event.pop(_DIGEST, None) if event is not None else None
-        if event is None or told != _digest(digest, event):
+        told, ending = line[:-_ENDING_BYTES] + b"}", line[-_ENDING_BYTES:]
+        digest = _digest(digest, told)
+        if ending != _ending(digest):
             raise DamagedLog(path, number, events)
-        events.append(event)
-        digest = told
+        events.append(json.loads(told))
     return events, digest
 
 
-def _event(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+def _digest(before: str, told: bytes) -> str:
+    """Of a line's own JSON and all lines before."""
+    return sha256(before.encode() + told).hexdigest()
 
 
-def _digest(before: str, event: Mapping[str, Any]) -> str:
-    return sha256(f"{before}{json.dumps(event)}".encode()).hexdigest()
+def _ending(digest: str) -> bytes:
+    """How a line's JSON goes on after its last own entry; of the bytes of a line, every one is in its digest."""
+    return f', "{_DIGEST}": "{digest}"}}'.encode()
+
+
+_ENDING_BYTES: Final = len(_ending(sha256().hexdigest()))

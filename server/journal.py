@@ -192,7 +192,7 @@ class Journal:
         event = {"event": "update", "round": number, "site": site, **file}
         event |= {"vectors": sorted(vectors), "told": told, "norm": norm, "answered_s": answered_s}
         event["fingerprint"] = fingerprint(update)
-        self._log.append(json.loads(json.dumps(event)))
+        self._log.append(event)
         return self._accepted(event)
 
     def aggregated(self, number: int, end: Aggregate) -> None:
