@@ -19,7 +19,7 @@ _FEW_SITES: Final = 8
 _FAINT: Final = 0.4
 """Of what is as it should be, so that the rest stands out."""
 _MARKS: Final = {
-    "ok": ("counted", {"marker": "s", "color": SITE, "markersize": 6, "alpha": _FAINT}),
+    "ok": ("counted", {"marker": "s", "color": SITE, "markersize": 6, "markeredgewidth": 0, "alpha": _FAINT}),
     "refused": ("lost", {"marker": "x", "color": POOLED, "markersize": 5, "markeredgewidth": 1.4}),
     "not-asked": ("not drawn", {"marker": ".", "color": MUTED, "markersize": 4.5}),
     "set-aside": ("set aside", {"marker": "_", "color": INK, "markersize": 8, "markeredgewidth": 1.4}),
