@@ -83,10 +83,11 @@ def test_an_error_of_the_app_comes_out_as_its_sentence(sites: list[Path], tmp_pa
 def test_nothing_is_left_of_a_rehearsal_that_was_ended(
     number: signal.Signals, sites: list[Path], tmp_path: Path
 ) -> None:
-    log = (tmp_path / "log").open("wb")
     arguments = ["--dataset", "folder", "--data", str(sites[0].parent), "--no-central", "--out", str(tmp_path / "run")]
-    process = subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     wait_until(lambda: "flower-supernode" in flower_processes() or process.poll() is not None)
+    assert process.poll() is None
     process.send_signal(number)
     assert process.wait(60) != 0
     wait_until(lambda: not flower_processes())
