@@ -5,8 +5,9 @@ A line is on the disk before `append` returns. A last line without an end never 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import write_whole
 
 _DIGEST: Final = "digest"
+_BLOCK_BYTES: Final = 1 << 16
 
 Event = dict[str, Any]
 
@@ -27,10 +29,14 @@ class DamagedLog(DataError):
 
 
 class ChainedLog:
-    """The log in the file `path`; `events` are its lines without their digests."""
+    """The log in the file `path`.
+
+    events: the lines that were read, without their digests
+    digest: of the last line, and so of all before; empty where there is none
+    """
 
     def __init__(self, path: Path, events: list[Event], digest: str) -> None:
-        self.path, self.events, self._digest = path, events, digest
+        self.path, self.events, self.digest = path, events, digest
 
     @classmethod
     def begin(cls, path: Path) -> "ChainedLog":
@@ -38,25 +44,60 @@ class ChainedLog:
         return cls(path, [], "")
 
     @classmethod
-    def reopen(cls, path: Path) -> "ChainedLog":
-        """The log in a file; a line that was only half written is taken off its end.
+    def read(cls, path: Path) -> "ChainedLog":
+        """The log in a file, which stays as it is; a line that was only half written is passed over.
 
         Raises DamagedLog, naming the line, and DataError where there is no such file.
         """
+        return cls._read(path)[0]
+
+    @classmethod
+    def reopen(cls, path: Path) -> "ChainedLog":
+        """The log in a file, to go on with; a line that was only half written is taken off its end.
+
+        Raises as `read`.
+        """
+        log, content, whole = cls._read(path)
+        if whole != content:
+            write_whole(path, whole)
+        return log
+
+    @classmethod
+    def at_end(cls, path: Path) -> "ChainedLog":
+        """The log in a file, to go on with, as `reopen`; but of its lines the last alone is read and verified.
+
+        It takes as long for a long log as for a short one. Raises DamagedLog where the last line is not as written.
+        """
+        try:
+            half, *lines = islice(_from_the_end(path), 3)
+            if half:
+                with path.open("rb+") as file:
+                    file.truncate(path.stat().st_size - len(half))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be gone on with ({error.strerror}); make it writable.") from None
+        if not lines:
+            return cls(path, [], "")
+        before = _noted_digest(lines[1]) if len(lines) > 1 else ""
+        told, ending = _parts(lines[0])
+        digest = _digest(before, told)
+        if ending != _ending(digest):
+            raise DamagedLog(path, path.read_bytes().count(b"\n"), [])
+        return cls(path, [json.loads(told)], digest)
+
+    @classmethod
+    def _read(cls, path: Path) -> tuple["ChainedLog", bytes, bytes]:
+        """The log, what the file holds, and its whole lines."""
         try:
             content = path.read_bytes()
         except OSError:
             raise DataError(f"{path}: there is no such file.") from None
         whole = content[: content.rfind(b"\n") + 1]
-        events, digest = _verified(path, whole)
-        if whole != content:
-            write_whole(path, whole)
-        return cls(path, events, digest)
+        return cls(path, *_verified(path, whole)), content, whole
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write `event` as the next line; raises DataError where it cannot be written, and then nothing has changed."""
         told = json.dumps(event).encode()
-        digest = _digest(self._digest, told)
+        digest = _digest(self.digest, told)
         try:
             with self.path.open("ab") as file:
                 file.write(told[:-1] + _ending(digest) + b"\n")
@@ -65,7 +106,7 @@ class ChainedLog:
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror}); make room for it.") from None
         self.events.append(json.loads(told))
-        self._digest = digest
+        self.digest = digest
 
 
 def cut_before(path: Path, line: int) -> None:
@@ -80,12 +121,46 @@ def _verified(path: Path, content: bytes) -> tuple[list[Event], str]:
     events: list[Event] = []
     digest = ""
     for number, line in enumerate(content.splitlines(), start=1):
-        told, ending = line[:-_ENDING_BYTES] + b"}", line[-_ENDING_BYTES:]
+        told, ending = _parts(line)
         digest = _digest(digest, told)
         if ending != _ending(digest):
             raise DamagedLog(path, number, events)
         events.append(json.loads(told))
     return events, digest
+
+
+def latest(path: Path) -> Iterator[Event]:
+    """Events of a log, the last one first, as far back as is asked for; not verified. Raises DataError."""
+    try:
+        for line in islice(_from_the_end(path), 1, None):
+            yield json.loads(_parts(line)[0])
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable.") from None
+    except ValueError:
+        raise DataError(f"{path}: holds a line that is none of a log's.") from None
+
+
+def _from_the_end(path: Path) -> Iterator[bytes]:
+    """What stands after the last line's end, then the lines, the last one first; reads no more than is asked for."""
+    with path.open("rb") as file:
+        place, rest = file.seek(0, os.SEEK_END), b""
+        while place:
+            start = max(0, place - _BLOCK_BYTES)
+            file.seek(start)
+            rest, *lines = (file.read(place - start) + rest).split(b"\n")
+            yield from reversed(lines)
+            place = start
+        yield rest
+
+
+def _parts(line: bytes) -> tuple[bytes, bytes]:
+    """A line's own JSON, and the ending with its digest."""
+    return line[:-_ENDING_BYTES] + b"}", line[-_ENDING_BYTES:]
+
+
+def _noted_digest(line: bytes) -> str:
+    """The digest that a line bears, whether it is right or not."""
+    return line[-len(sha256().hexdigest()) - 2 : -2].decode(errors="replace")
 
 
 def _digest(before: str, told: bytes) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloodnet_model.chained_log import ChainedLog, DamagedLog, cut_before
+from bloodnet_model.chained_log import ChainedLog, DamagedLog, cut_before, latest
 from bloodnet_model.errors import DataError
 
 EVENTS = [{"event": f"e{number}", "value": number / 3, "name": "Ä"} for number in range(6)]
@@ -101,3 +101,40 @@ def test_a_fraction_is_kept_to_its_last_bit(tmp_path: Path) -> None:
     log.append({"seconds": 0.1 + 0.2})
     assert json.loads(log.path.read_text())["seconds"] == 0.1 + 0.2
     assert ChainedLog.reopen(log.path).events == log.events
+
+
+@given(cut=st.integers(0, 10**6), block=st.integers(1, 300))
+def test_a_log_is_gone_on_with_from_its_last_line_alone(cut: int, block: int) -> None:
+    """As if all of it had been read, wherever its writer was stopped and wherever the blocks that are read end."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bloodnet_model.chained_log._BLOCK_BYTES", block)
+        path = written(Path(folder))
+        content = path.read_bytes()
+        kept = content[: cut % (len(content) + 1)]
+        path.write_bytes(kept)
+        log, lines = ChainedLog.at_end(path), kept.count(b"\n")
+        assert log.events == EVENTS[max(0, lines - 1) : lines]
+        assert log.digest == ChainedLog.read(path).digest
+        log.append({"event": "more"})
+        assert ChainedLog.read(path).events == [*EVENTS[:lines], {"event": "more"}]
+        assert list(latest(path)) == [{"event": "more"}, *reversed(EVENTS[:lines])]
+
+
+@given(place=st.integers(0, 10**6), flip=st.integers(1, 255))
+def test_a_changed_last_line_is_not_gone_on_with(place: int, flip: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = written(Path(folder))
+        content = bytearray(path.read_bytes())
+        last = len(content.splitlines(keepends=True)[-1]) - 1
+        content[len(content) - 2 - place % last] ^= flip
+        path.write_bytes(content)
+        with pytest.raises(DamagedLog, match=r"line [67]"):  # a byte may have become a line's end
+            ChainedLog.at_end(path)
+
+
+def test_reading_a_log_changes_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes() + b'{"half')
+    before = path.read_bytes()
+    assert ChainedLog.read(path).events == EVENTS
+    assert path.read_bytes() == before
