@@ -22,6 +22,7 @@ from server.console import RoundsBar, round_sentence, run_end
 from server.evaluation import PooledEvaluation
 from server.federation import Federation, round_plan
 from server.final_evaluation import final_evaluation
+from server.forecast import forecast_sentence
 from server.journal import Journal
 from server.record import RunRecord
 from server.rounds import evaluate, run_rounds
@@ -77,8 +78,10 @@ def run_federation(
             journal.over(result.number, line)
             _tidy(journal, result.number, settings)
             tracker.round(line)
-            ends = run_end(record.ahead, datetime.now().astimezone())
-            bar.done(result.number, round_sentence(line, settings.rounds, ends))
+            now = datetime.now().astimezone()
+            bar.done(result.number, round_sentence(line, settings.rounds, run_end(record.ahead, now)))
+        if record.ahead:
+            bar.say(forecast_sentence(record.ahead, datetime.now().astimezone()))
         for found in _final(federation, record, validation, others):
             record.add(found)
         tracker.finished(record.metrics, out)

@@ -10,6 +10,7 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from bloodnet_model.errors import BloodNetError, UnusableAnswer
+from bloodnet_model.run_metrics import NO_ANSWER
 from strategies import records
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ _POLL_S = 0.05
 _SLOWEST_POLL_S = 3.0
 _LEASE_MARGIN_S = 5.0
 
-NO_ANSWER, NODE_ERROR, NOT_SENT, UNREADABLE = "no-answer", "node-error", "not-sent", "unreadable"
+NODE_ERROR, NOT_SENT, UNREADABLE = "node-error", "not-sent", "unreadable"
 
 
 class Progress(Protocol):

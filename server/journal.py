@@ -13,7 +13,7 @@ safetensors, their digests in the log. A file is on the disk before its line is,
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
@@ -43,12 +43,16 @@ Memory = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The end of a round's training: its weights, the strategy's memory, the sites refused and why, and its seconds."""
+    """The end of a round's training: its weights, the strategy's memory, the sites refused and why, and its seconds.
+
+    answered_s: of the refused sites that answered, the seconds from the question to the answer
+    """
 
     weights: Weights
     memory: Memory
     refused: Mapping[str, str]
     seconds: float
+    answered_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Journal:
         if tensors is None:
             raise DataError(f"{path}: is damaged or no longer kept; {self._instead(number)}")
         memory = {name.removeprefix(_MEMORY): of for name, of in tensors.items() if name.startswith(_MEMORY)}
-        return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"])
+        return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"], event["answered_s"])
 
     @property
     def counted_rounds(self) -> dict[str, int]:
@@ -199,7 +203,7 @@ class Journal:
         """Keep what a round's updates were made into."""
         memory = {_MEMORY + name: np.asarray(of, np.float64) for name, of in end.memory.items()}
         file = self._keep(f"round-{number}.safetensors", {_WEIGHTS: end.weights, **memory})
-        told = {"refused": dict(end.refused), "seconds": end.seconds}
+        told = {"refused": dict(end.refused), "seconds": end.seconds, "answered_s": dict(end.answered_s)}
         self._log.append({"event": "weights", "round": number, **file, **told})
 
     def over(self, number: int, line: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from server import run_folder
 from server.evaluation import PooledEvaluation
 from server.federation import OK, REFUSED, Federation
 from server.forecast import forecast
-from server.journal import Accepted
+from server.journal import Accepted, Aggregate
 from server.report import render_report
 from server.rounds import RoundResult
 from server.selection import best, selection, stop_now
@@ -150,7 +150,7 @@ def _versions() -> dict[str, str]:
 def round_line(result: RoundResult, readmitted: Mapping[str, int]) -> dict[str, Any]:
     """One round as it stands in rounds.jsonl and metrics.json."""
     entries = {site: {"status": why} for site, why in result.resting.items()}
-    entries |= {site: {"status": REFUSED, "reason": reason} for site, reason in result.refused.items()}
+    entries |= {site: _refused(site, result.end) for site in result.refused}
     entries |= {site: _counted(accepted) for site, accepted in result.updates.items()}
     return {
         "round": result.number,
@@ -162,6 +162,11 @@ def round_line(result: RoundResult, readmitted: Mapping[str, int]) -> dict[str, 
         "validation": _without_histograms(result.validation),
         "dice": result.validation.dice(),
     }
+
+
+def _refused(site: str, end: Aggregate) -> dict[str, Any]:
+    entry: dict[str, Any] = {"status": REFUSED, "reason": end.refused[site]}
+    return entry | ({"answered_s": round(end.answered_s[site], 3)} if site in end.answered_s else {})
 
 
 def _counted(accepted: Accepted) -> dict[str, Any]:

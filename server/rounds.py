@@ -32,17 +32,25 @@ from strategies.round_strategy import RoundStrategy
 class RoundResult:
     """One finished round: the new weights and how they came about.
 
+    end:     of its training
     resting: by site, why it was not asked to train
     """
 
     number: int
-    weights: NDArray[np.float32]
+    end: Aggregate
     updates: Mapping[str, Accepted]
-    refused: Mapping[str, str]
     resting: Mapping[str, str]
     validation: PooledEvaluation
     seconds: float
     seconds_evaluate: float
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        return self.end.weights
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return self.end.refused
 
     @property
     def train_loss(self) -> float:
@@ -90,7 +98,7 @@ def _validated(federation: Federation, number: int, end: Aggregate, updates: Map
     }
     validation = evaluate(federation, end.weights, federation.own(federation.plan(number)), "validation")
     took = time.monotonic() - started
-    return RoundResult(number, end.weights, updates, end.refused, resting, validation, end.seconds + took, took)
+    return RoundResult(number, end, updates, resting, validation, end.seconds + took, took)
 
 
 def evaluate(

@@ -12,7 +12,8 @@ from flwr.app import Message, MessageType
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import RoundError, UnusableAnswer
-from server.exchange import Answer
+from bloodnet_model.run_metrics import NO_ANSWER
+from server.exchange import NOT_SENT, Answer
 from server.federation import Federation
 from server.journal import Accepted, Aggregate
 from strategies import records
@@ -31,7 +32,8 @@ _LONGEST_PAUSE_S: Final = 30.0
 class Training:
     """A round's training as it goes on: updates that count, and why others do not, by site.
 
-    earlier: fingerprints of what each site sent in earlier rounds
+    earlier:    fingerprints of what each site sent in earlier rounds
+    answered_s: seconds from the question to the answer of those that answered since the last stop
     """
 
     federation: Federation
@@ -41,10 +43,13 @@ class Training:
     updates: dict[str, Accepted]
     earlier: Mapping[str, frozenset[str]]
     refused: dict[str, str] = field(default_factory=dict)
+    answered_s: dict[str, float] = field(default_factory=dict)
 
     def take(self, answer: Answer) -> None:
         """Hold an answer against the gate; from here on, it counts, or its site has lost the round."""
         site, journal = answer.site, self.federation.journal
+        if answer.code not in (NO_ANSWER, NOT_SENT):
+            self.answered_s[site] = answer.answered_s
         expected = self._expected(site)
         try:
             update, norm = answer.unpacked(partial(checked_update, expected=expected))
@@ -104,7 +109,8 @@ def train(federation: Federation, previous: Weights, number: int) -> tuple[dict[
     training.leave_out_unlike()
     _require_enough(federation, training)
     weights = _combined(federation, number, [training.updates[site].update for site in sorted(training.updates)])
-    end = Aggregate(weights, _memory(federation), training.refused, time.monotonic() - started)
+    answers_s = {site: training.answered_s[site] for site in training.refused if site in training.answered_s}
+    end = Aggregate(weights, _memory(federation), training.refused, time.monotonic() - started, answers_s)
     federation.journal.aggregated(number, end)
     return training.updates, end
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloodnet_model.run_metrics import NO_ANSWER, Forecast
-from server import exchange
 from server.forecast import forecast, forecast_sentence, proposed_deadline_s, usually_late
 
 NOW = datetime(2026, 11, 25, 14, 0, tzinfo=timezone(timedelta(hours=1)))
@@ -109,10 +108,6 @@ def test_usually_late_is_most_of_the_last_rounds() -> None:
 
 def test_half_is_not_usually() -> None:
     assert usually_late([line(1, a=None), line(2, a=5.0)], 60) == {}
-
-
-def test_the_reason_is_the_one_that_the_exchange_gives() -> None:
-    assert exchange.NO_ANSWER == NO_ANSWER
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_a_late_site_is_left_out_of_the_round_and_welcome_in_the_next() -> None:
     results, _ = run({1: site("a", 1.0), 2: late(site("b", 5.0), {1})})
     assert [set(result.updates) for result in results] == [{"a"}, {"a", "b"}]
     assert results[0].refused == {"b": "no-answer"}
+    assert not results[0].end.answered_s
     assert results[-1].weights.tolist() == [4.0] * 3
 
 
@@ -178,6 +179,7 @@ def test_three_refusals_in_a_row_set_a_site_aside_until_it_is_admitted_again() -
         assert [dict(result.resting) for result in results] == [{}, {}, {}, {"b": "set-aside"}, {"b": "set-aside"}]
         assert results[3].validation.withheld == {"b": "set-aside"}
         assert results[2].validation.withheld == {}
+        assert set(results[2].end.answered_s) == {"b"}
 
         readmission.ask_for(federation.journal.run_folder, "b")
         object.__setattr__(federation, "settings", federation.settings.model_copy(update={"rounds": 6}))
