@@ -31,17 +31,23 @@ class DamagedLog(DataError):
 class ChainedLog:
     """The log in the file `path`.
 
-    events: the lines that were read, without their digests
-    digest: of the last line, and so of all before; empty where there is none
+    events:  the lines that were read, without their digests
+    digests: theirs
+    start:   the digest of the line before them; empty where they are all
     """
 
-    def __init__(self, path: Path, events: list[Event], digest: str) -> None:
-        self.path, self.events, self.digest = path, events, digest
+    def __init__(self, path: Path, events: list[Event], digests: list[str], start: str = "") -> None:
+        self.path, self.events, self.digests, self.start = path, events, digests, start
 
     @classmethod
     def begin(cls, path: Path) -> "ChainedLog":
         """A log without a line yet."""
-        return cls(path, [], "")
+        return cls(path, [], [])
+
+    @property
+    def digest(self) -> str:
+        """Of the last line, and so of all before; empty where there is none."""
+        return self.digests[-1] if self.digests else self.start
 
     @classmethod
     def read(cls, path: Path) -> "ChainedLog":
@@ -76,13 +82,13 @@ class ChainedLog:
         except OSError as error:
             raise DataError(f"{path}: cannot be gone on with ({error.strerror}); make it writable.") from None
         if not lines:
-            return cls(path, [], "")
+            return cls.begin(path)
         before = _noted_digest(lines[1]) if len(lines) > 1 else ""
         told, ending = _parts(lines[0])
         digest = _digest(before, told)
         if ending != _ending(digest):
             raise DamagedLog(path, path.read_bytes().count(b"\n"), [])
-        return cls(path, [json.loads(told)], digest)
+        return cls(path, [json.loads(told)], [digest], before)
 
     @classmethod
     def _read(cls, path: Path) -> tuple["ChainedLog", bytes, bytes]:
@@ -106,27 +112,29 @@ class ChainedLog:
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror}); make room for it.") from None
         self.events.append(json.loads(told))
-        self.digest = digest
+        self.digests.append(digest)
 
 
 def cut_before(path: Path, line: int) -> None:
     """Keep what a log has before `line`; the whole of it stays beside it, as `.damaged`."""
     content = path.read_bytes()
     write_whole(path.with_name(path.name + ".damaged"), content)
-    write_whole(path, b"".join(content.splitlines(keepends=True)[: line - 1]))
+    write_whole(path, b"".join(whole + b"\n" for whole in content.split(b"\n")[: line - 1]))
 
 
-def _verified(path: Path, content: bytes) -> tuple[list[Event], str]:
-    """Events, and the digest of the last line."""
+def _verified(path: Path, content: bytes) -> tuple[list[Event], list[str]]:
+    """Events and digests of all lines."""
     events: list[Event] = []
+    digests: list[str] = []
     digest = ""
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         told, ending = _parts(line)
         digest = _digest(digest, told)
         if ending != _ending(digest):
             raise DamagedLog(path, number, events)
         events.append(json.loads(told))
-    return events, digest
+        digests.append(digest)
+    return events, digests
 
 
 def latest(path: Path) -> Iterator[Event]:

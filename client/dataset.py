@@ -36,6 +36,9 @@ _IRRELEVANT: Final = frozenset(
         "cores",
         "device",
         "gpu_memory_share",
+        "key",
+        "authority",
+        "policy",
     }
 )
 """Site settings on which no prepared study depends."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Final, Literal, Self
 
 import yaml
 from pydantic import Field, model_validator
@@ -13,6 +13,10 @@ from bloodnet_model.study import SITE_NAME
 from client.groups import GroupedBy
 
 SITE_FILE = "site.yaml"
+
+Metric = Literal["validation", "test", "groups", "masks", "comparisons"]
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
+QuietHours = Annotated[str, Field(pattern=f"^{_CLOCK}-{_CLOCK}$")]
 
 
 class SeriesRules(Settings):
@@ -26,6 +30,45 @@ class SeriesRules(Settings):
     prefer: tuple[str, ...] = Field((), description="of several usable series, those with one of these words go first")
 
 
+class Policy(Settings):
+    """What this site allows, whatever it is asked for."""
+
+    coordinator: str | None = Field(
+        None,
+        pattern=r"^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$",
+        description="HOST:PORT, the only address that `bloodnet-client run` connects to",
+    )
+    ask_before_run: bool = Field(
+        False, description="answer a run only after `bloodnet-client allow` has been typed for it"
+    )
+    maximum_local_epochs: int | None = Field(None, ge=1, description="most epochs of a round; any number unless given")
+    maximum_local_steps: int | None = Field(
+        None, ge=1, description="most optimiser steps of a round, counted before it begins; any number unless given"
+    )
+    maximum_hours_a_day: float | None = Field(
+        None,
+        gt=0,
+        le=24,
+        description="no training starts once this site has trained so long within the last 24 hours; "
+        "one that has begun is not broken off",
+    )
+    quiet_hours: tuple[QuietHours, ...] = Field(
+        (),
+        description="times of day at which no training starts, such as 07:00-18:30 or 22:00-06:00, "
+        "by this machine's clock and time zone",
+    )
+    metrics: tuple[Metric, ...] = Field(
+        ("validation", "test", "groups", "masks", "comparisons"),
+        description="which figures may leave: scores of validation and of test patients as histograms, those by group, "
+        "sums of how good masks are, and comparisons of two models",
+    )
+    clip_norm: float | None = Field(
+        None,
+        gt=0,
+        description="largest L2 norm of an update's change of the weights; a larger one is scaled down",
+    )
+
+
 class SiteSettings(Settings):
     """Settings of one site; paths are relative to the site's folder."""
 
@@ -35,7 +78,11 @@ class SiteSettings(Settings):
     )
     members: tuple[str, ...] = Field((), description="in place of dicom: site folders whose studies make up this site")
     labels: str = Field("labels.csv", description="table of what is known of studies and slices")
-    cache: str = Field(".bloodnet", description="folder that may be written; it needs a few GB for a thousand studies")
+    cache: str = Field(
+        ".bloodnet",
+        description="folder that may be written; it needs a few GB for a thousand studies. Do not "
+        "delete its subfolder kept: what left the site, and what was approved",
+    )
     minimum_cohort: int = Field(10, ge=1, description="fewest studies of a split whose histograms may leave the site")
     minimum_class: int = Field(
         5,
@@ -63,6 +110,9 @@ class SiteSettings(Settings):
     validation_share: float = Field(0.2, ge=0, lt=1, description="of the patients whom labels.csv gives no split")
     test_share: float = Field(0.25, ge=0, lt=1, description="likewise; the rest of the patients train")
     split_seed: int = Field(0, description="deals the patients anew")
+    key: str = Field("node.key", description="the site's own key, by which the coordinator knows it")
+    authority: str = Field("ca.crt", description="certificate of the coordinator's authority, by which it is known")
+    policy: Policy = Field(Policy(), description="what this site allows, whatever the coordinator asks for")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -87,6 +137,11 @@ class Site:
     @property
     def cache(self) -> Path:
         return self.folder / self.settings.cache
+
+    @property
+    def kept(self) -> Path:
+        """What is kept for good: the egress log, what was approved and allowed, bundles that were refused."""
+        return self.cache / "kept"
 
     @property
     def ledger(self) -> Path:

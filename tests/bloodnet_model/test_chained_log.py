@@ -44,6 +44,13 @@ def test_one_changed_byte_is_seen(place: int, flip: int) -> None:
             assert damage.value.before == EVENTS[: damage.value.line - 1]
 
 
+def test_another_end_of_a_line_is_seen(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r", 1))
+    with pytest.raises(DamagedLog, match="line 1"):
+        ChainedLog.reopen(path)
+
+
 @given(cut=st.integers(0, 10**6))
 def test_a_log_cut_off_anywhere_is_its_whole_lines(cut: int) -> None:
     with TemporaryDirectory() as folder:
@@ -114,7 +121,8 @@ def test_a_log_is_gone_on_with_from_its_last_line_alone(cut: int, block: int) ->
         path.write_bytes(kept)
         log, lines = ChainedLog.at_end(path), kept.count(b"\n")
         assert log.events == EVENTS[max(0, lines - 1) : lines]
-        assert log.digest == ChainedLog.read(path).digest
+        digests = ["", "", *ChainedLog.read(path).digests]
+        assert (log.start, log.digest) == ((digests[-2], digests[-1]) if lines else ("", ""))
         log.append({"event": "more"})
         assert ChainedLog.read(path).events == [*EVENTS[:lines], {"event": "more"}]
         assert list(latest(path)) == [{"event": "more"}, *reversed(EVENTS[:lines])]
