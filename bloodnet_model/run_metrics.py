@@ -25,6 +25,10 @@ ELSEWHERE: Final = "others than "
 """In a comparison, patients are `all`, a site's by its name, or those of all others: this and its name."""
 
 SiteStatus = Literal["ok", "refused", "not-asked", "set-aside"]
+OK: Final = "ok"
+REFUSED: Final = "refused"
+NOT_ASKED: Final = "not-asked"
+SET_ASIDE: Final = "set-aside"
 """What a round made of a site: its update counted, did not, or was not asked for."""
 NO_ANSWER: Final = "no-answer"
 """The reason of a site that said nothing before the deadline."""

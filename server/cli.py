@@ -56,6 +56,23 @@ def resume(
 
 
 @app.command()
+def readmit(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that is going on or was stopped.", show_default=False)],
+    sites: Annotated[
+        list[str], typer.Argument(metavar="SITE...", help="Sites that were set aside.", show_default=False)
+    ],
+) -> None:
+    """Admit sites again that were set aside after three refusals in a row.
+
+    A run that is going on takes it up before its next round.
+    """
+    from server.readmission import ask_for
+
+    for site in sites:
+        print(ask_for(run, site))
+
+
+@app.command()
 def report(
     runs: Annotated[
         list[Path],

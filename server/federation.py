@@ -15,15 +15,12 @@ from bloodnet_model.seeds import derive_seed
 from bloodnet_model.splits import Split
 from server.exchange import Answer, Progress, exchange
 from server.journal import Journal
+from server.readmission import aside
 from server.settings import RunSettings
 from server.sites import Sites
 from strategies import records
 from strategies.records import RoundPlan
 from strategies.round_strategy import RoundStrategy
-from strategies.update_gate import set_aside
-
-OK, REFUSED, NOT_ASKED, SET_ASIDE = "ok", "refused", "not-asked", "set-aside"
-"""What came of a site in a round."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +43,12 @@ class Federation:
     @property
     def aside(self) -> frozenset[str]:
         """Sites that are not asked until the coordinator admits them again."""
-        journal = self.journal
-        history: list[Mapping[str, str]] = []
-        for line in journal.lines:
-            asked = {site: entry for site, entry in line["sites"].items() if entry["status"] in (OK, REFUSED)}
-            history += [_clean(line["readmitted"]), {site: entry.get("reason", "") for site, entry in asked.items()}]
-        now = len(journal.lines) + 1
-        return set_aside([*history, _clean(site for site, number in journal.readmitted.items() if number == now)])
+        return aside(self.journal)
 
     def holding(self, split: Split) -> dict[int, str]:
         """Names by node id of the sites that have studies in `split`, without those set aside."""
-        aside = self.aside
-        return {node: name for node, name in self.sites.holding(split).items() if name not in aside}
+        not_asked = self.aside
+        return {node: name for node, name in self.sites.holding(split).items() if name not in not_asked}
 
     def drawn(self, number: int) -> dict[int, str]:
         """Names by node id of the sites that train in a round: a seeded draw of those that could."""
@@ -129,11 +120,6 @@ def draw(sites: Iterable[str], share: float, least: int, seed: int, number: int)
     count = min(len(names), max(least, math.ceil(share * len(names))))
     rng = np.random.default_rng(derive_seed(seed, "participation", number))
     return frozenset(rng.choice(names, count, replace=False).tolist()) if names else frozenset()
-
-
-def _clean(sites: Iterable[str]) -> dict[str, str]:
-    """Of `set_aside`'s history: sites without a refusal."""
-    return dict.fromkeys(sites, "")
 
 
 class _OnlyThese:

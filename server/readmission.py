@@ -1,32 +1,50 @@
-"""Admitting again a site that was set aside, from another process than the one that runs the rounds.
+"""Sites that are set aside after three refusals in a row, and how they are admitted again.
 
-Only that one writes the journal; so the wish is left beside it, and taken up before the next round.
+Only the process that runs the rounds writes the journal. A wish of another one is left beside it, and taken up before
+the next round.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
-from server.journal import FOLDER as JOURNAL
-
-if TYPE_CHECKING:
-    from server.federation import Federation
+from bloodnet_model.run_metrics import OK, REFUSED
+from server.journal import Journal
+from strategies.update_gate import set_aside
 
 FOLDER: Final = "readmit"
 
 
-def ask_for(run_folder: Path, site: str) -> None:
-    """Leave the wish; raises DataError where the folder holds no run."""
-    if not (run_folder / JOURNAL).is_dir():
-        raise DataError(f"{run_folder}: holds no run with a journal; give the folder of a run.")
+def aside(journal: Journal) -> frozenset[str]:
+    """Sites that are not asked in the round after those that are over, until they are admitted again."""
+    history: list[Mapping[str, str]] = []
+    for line in journal.lines:
+        asked = {site: entry for site, entry in line["sites"].items() if entry["status"] in (OK, REFUSED)}
+        history += [_clean(line["readmitted"]), {site: entry.get("reason", "") for site, entry in asked.items()}]
+    now = len(journal.lines) + 1
+    return set_aside([*history, _clean(site for site, number in journal.readmitted.items() if number == now)])
+
+
+def ask_for(run_folder: Path, site: str) -> str:
+    """Leave the wish, and say it; raises DataError where the site is not set aside in that run."""
+    now = sorted(aside(Journal.read(run_folder)))
+    if site not in now:
+        raise DataError(f"{site}: is not set aside in {run_folder}; {', '.join(now) or 'nobody'} is.")
     make_folder(run_folder / FOLDER)
     write_whole(run_folder / FOLDER / site, "")
+    return f"{site} is asked again from the next round on"
 
 
-def readmit(federation: "Federation", number: int) -> None:
+def readmit(journal: Journal, number: int) -> None:
     """Take up the wishes before round `number`; one for a site that is not set aside is without effect."""
-    for path in sorted((federation.journal.run_folder / FOLDER).glob("[!.]*")):
-        if path.name in federation.aside:
-            federation.journal.readmit(number, path.name)
+    for path in sorted((journal.run_folder / FOLDER).glob("[!.]*")):
+        if path.name in aside(journal):
+            journal.readmit(number, path.name)
         path.unlink(missing_ok=True)
+
+
+def _clean(sites: Iterable[str]) -> dict[str, str]:
+    """Of `set_aside`'s history: sites without a refusal."""
+    return dict.fromkeys(sites, "")

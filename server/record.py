@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.network import build_network
-from bloodnet_model.run_metrics import SCHEMA, Forecast
+from bloodnet_model.run_metrics import OK, REFUSED, SCHEMA, Forecast
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.evaluation import PooledEvaluation
-from server.federation import OK, REFUSED, Federation
+from server.federation import Federation
 from server.forecast import forecast
 from server.journal import Accepted, Aggregate
 from server.report import render_report

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bloodnet_model.network import build_network
+from bloodnet_model.run_metrics import NOT_ASKED, SET_ASIDE
 from bloodnet_model.splits import Split
 from bloodnet_model.weights import decoder_positions
 from server.evaluation import PooledEvaluation
 from server.exchange import unpacked
-from server.federation import SET_ASIDE, Federation
+from server.federation import Federation
 from server.journal import Accepted, Aggregate
 from server.readmission import readmit
 from server.selection import stop_now
@@ -72,7 +73,7 @@ def run_rounds(federation: Federation) -> Iterator[RoundResult]:
     for number in range(trained + 1, settings.rounds + 1):
         if stop_now(journal.lines, settings.select_by, settings.patience):
             return
-        readmit(federation, number)
+        readmit(journal, number)
         federation.sites.call_newcomers(federation.grid, federation.plan(0), settings, federation.progress)
         updates, end = train(federation, end.weights, number)
         yield _validated(federation, number, end, updates)
@@ -92,7 +93,7 @@ def _validated(federation: Federation, number: int, end: Aggregate, updates: Map
     asked = set(federation.drawn(number).values())
     aside = federation.aside
     resting = {
-        site: SET_ASIDE if site in aside else "not-asked"
+        site: SET_ASIDE if site in aside else NOT_ASKED
         for site in federation.sites.holding("train").values()
         if site not in asked
     }

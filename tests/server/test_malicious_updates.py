@@ -16,7 +16,7 @@ from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.federation import SET_ASIDE
+from bloodnet_model.run_metrics import SET_ASIDE
 from server.rounds import RoundResult
 from strategies import records
 from strategies.update_gate import IN_A_ROW, REFUSALS

@@ -194,9 +194,13 @@ def test_sites_that_cannot_answer_are_never_set_aside() -> None:
     assert all(result.refused == {"b": "node-error"} for result in results)
 
 
-def test_admitting_again_needs_a_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no run with a journal"):
+def test_admitting_again_needs_a_run_in_which_the_site_is_set_aside(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Give the folder of a run that kept a journal"):
         readmission.ask_for(tmp_path, "b")
+    with started({1: site("a", 1.0), 2: refused("b")}, rounds=3) as federation:
+        rounds_of(federation)
+        with pytest.raises(DataError, match=r"a: is not set aside in .*; b is"):
+            readmission.ask_for(federation.journal.run_folder, "a")
 
 
 class Said(Silent):
