@@ -196,16 +196,23 @@ def test_dittos_shared_model_is_fedavgs_and_its_own_stays(hospitals: tuple[Path,
     assert flat_weights(load_network(ditto.state(0).own_model)[0]).tobytes() == own.tobytes()
 
 
-def test_dittos_own_model_is_held_to_what_was_received(hospitals: tuple[Path, ...], model: ModelSettings) -> None:
-    received = first(model) + np.float32(0.01)
-    distances = []
-    for personal_lambda in (0.0, 100.0):
-        ditto = nodes(hospitals[:1], Ditto(personal_lambda=personal_lambda), model, f"held-{personal_lambda}")
-        ditto.plan = ditto.plan.model_copy(update={"local_epochs": 3, "local_steps": 0})
-        ditto.round(1, first(model))
-        ditto.round(2, received)
-        distances.append(np.abs(ditto.vector(0, "own") - received).mean())
-    assert distances[1] < 0.9 * distances[0]
+def test_dittos_own_model_is_held_to_what_was_received(
+    hospitals: tuple[Path, ...], model: ModelSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steerings: list[Steering] = []
+
+    def noted(network: BloodNet, *others: Any) -> TrainingResult:
+        steerings.append(others[-1])
+        return train_round(network, *others)
+
+    monkeypatch.setattr("client.local_training.train_round", noted)
+    ditto = nodes(hospitals[:1], Ditto(personal_lambda=0.7), model, "held")
+    received = ditto.round(1, first(model)) + np.float32(0.01)
+    ditto.round(2, received)
+    assert [steering.proximal_mu for steering in steerings] == [0, 0.7, 0, 0.7]  # the shared one is not held
+    for steering, weights in zip(steerings[1::2], (first(model), received), strict=True):
+        assert steering.anchor is not None
+        assert steering.anchor.tobytes() == weights.tobytes()
 
 
 def test_only_the_first_of_two_compared_models_gets_the_sites_own_part(
