@@ -35,7 +35,7 @@ def resume(
     run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.", show_default=False)],
     federation: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="SuperLink connection in Flower's config.toml.  [default: Flower's own]"),
+        typer.Option(metavar="NAME", help="SuperLink connection in Flower's config.toml; its default unless given."),
     ] = None,
     from_round: Annotated[
         int,
