@@ -16,7 +16,7 @@ from bloodnet_model.errors import SettingsError, WeightsError
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
-from bloodnet_model.weights import flat_weights, load_network
+from bloodnet_model.weights import flat_weights, load_network, norm_positions
 from server import run_folder
 from server.console import RoundsBar, round_sentence, run_end
 from server.evaluation import PooledEvaluation
@@ -62,7 +62,7 @@ def run_federation(
     strategy = make_strategy(settings.strategy, settings.strategy_parameters)
     parameters = resolved_parameters(strategy, settings.strategy_parameters)
     settings = settings.model_copy(update={"strategy_parameters": parameters})
-    _require_reachable(settings, strategy)
+    _require_possible(settings, strategy)
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
     with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
         journal = _reopened(out, settings, from_round) if resume else _begun(out, settings)
@@ -87,9 +87,12 @@ def run_federation(
         tracker.finished(record.metrics, out)
 
 
-def _require_reachable(settings: RunSettings, strategy: Strategy) -> None:
-    """Raises SettingsError where the run would end with a model that its sites no longer have their part of."""
-    if settings.final_model == "best" and isinstance(strategy, RoundStrategy) and strategy.personal:
+def _require_possible(settings: RunSettings, strategy: Strategy) -> None:
+    """Raises SettingsError where a strategy leaves a part of the model at the sites that this run cannot do with."""
+    personal = strategy.personal if isinstance(strategy, RoundStrategy) else ""
+    if personal == "norms":
+        norm_positions(build_network(settings.model, seed=0))  # raises where there is none
+    if personal and settings.final_model == "best":
         raise SettingsError(
             f"final_model: best does not go with {settings.strategy}, whose sites keep their own part of the last "
             "model alone; choose last."

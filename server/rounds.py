@@ -66,7 +66,10 @@ def run_rounds(federation: Federation) -> Iterator[RoundResult]:
     journal, settings = federation.journal, federation.settings
     trained = journal.aggregated_rounds
     end = journal.aggregate(trained)
-    _begin(federation, end)
+    decoder = decoder_positions(build_network(settings.model, seed=0))
+    _tell(federation, decoder)
+    if isinstance(federation.strategy, RoundStrategy):
+        federation.strategy.restore(end.memory)
     if trained > len(journal.lines):  # stopped between training and validation
         kept = {site: one for site, one in journal.accepted(trained).items() if site not in end.refused}
         yield _validated(federation, trained, end, kept)
@@ -75,17 +78,15 @@ def run_rounds(federation: Federation) -> Iterator[RoundResult]:
             return
         readmit(journal, number)
         federation.sites.call_newcomers(federation.grid, federation.plan(0), settings, federation.progress)
+        _tell(federation, decoder)
         updates, end = train(federation, end.weights, number)
         yield _validated(federation, number, end, updates)
 
 
-def _begin(federation: Federation, end: Aggregate) -> None:
-    """Tell the strategy whom it is for, and what it kept."""
-    strategy = federation.strategy
-    if isinstance(strategy, RoundStrategy):
-        network = build_network(federation.settings.model, seed=0)
-        strategy.begin(len(federation.sites.holding("train")), decoder_positions(network))
-        strategy.restore(end.memory)
+def _tell(federation: Federation, decoder: slice) -> None:
+    """Whom the strategy is for; sites may join later."""
+    if isinstance(federation.strategy, RoundStrategy):
+        federation.strategy.begin(len(federation.sites.holding("train")), decoder)
 
 
 def _validated(federation: Federation, number: int, end: Aggregate, updates: Mapping[str, Accepted]) -> RoundResult:

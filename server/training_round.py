@@ -23,7 +23,6 @@ from strategies.update_gate import REFUSALS, Expected, checked_update, outlying
 
 Weights = NDArray[np.float32]
 
-CONTROL: Final = "control"
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
 
@@ -82,7 +81,7 @@ class Training:
             longest_s=settings.deadline_s,
             max_norm=settings.max_update_norm,
             earlier=self.earlier.get(site, frozenset()),
-            control=isinstance(strategy, RoundStrategy) and CONTROL in strategy.keeps,
+            control=isinstance(strategy, RoundStrategy) and strategy.second_vector,
         )
 
 

@@ -139,3 +139,10 @@ def test_weights_of_rounds_are_kept_by_policy(keep: bool, left: set[int], tmp_pa
 def test_a_best_model_whose_sites_no_longer_have_their_part_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="final_model: best does not go with fedbn"):
         finished(tmp_path / "run", strategy="fedbn", final_model="best")
+
+
+def test_a_network_without_the_norms_that_a_strategy_leaves_at_the_sites_is_said_first(tmp_path: Path) -> None:
+    model = {"preset": "tiny", "network": {"norm_from": 10_000}}
+    with pytest.raises(SettingsError, match="norm"):
+        finished(tmp_path / "run", strategy="fedbn", model=model)
+    assert not (tmp_path / "run").exists()

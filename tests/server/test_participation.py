@@ -17,6 +17,7 @@ from server.federation import draw, round_plan
 from server.settings import run_settings
 from server.sites import roll_call
 from strategies import records
+from strategies.fedavg import FedAvg
 from strategies.records import RoundPlan
 from strategies.registry import make_strategy
 from tests.server.nodes import FunctionGrid, Node, Silent, in_training, rounds_of, run, site, started, trained
@@ -274,3 +275,17 @@ def test_a_site_that_connects_later_joins_the_next_round() -> None:
         federation.grid.nodes[1] = bringing  # type: ignore[attr-defined]
         results = rounds_of(federation)
     assert [set(result.updates) for result in results] == [{"a"}, {"a", "b"}]
+
+
+def test_a_strategy_knows_of_every_site_that_may_train_also_of_one_that_joined() -> None:
+    told: list[int] = []
+
+    class Listening(FedAvg):
+        def begin(self, population: int, decoder: slice) -> None:
+            told.append(population)
+
+    nodes: dict[int, Node] = {1: site("a", 1.0)}
+    with started(nodes, rounds=2, strategy=Listening()) as federation:
+        nodes[2] = site("b", 5.0)
+        rounds_of(federation)
+    assert told == [1, 2, 2]
