@@ -165,6 +165,30 @@ def export(
     print_export(exported(model, kind, out, sensitivity), out)
 
 
+@app.command()
+def audit(
+    folder: Folder,
+    noted: Annotated[str, typer.Option(help="Digest that an earlier audit ended with; it must still be there.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print lines, totals and digest as JSON.")] = False,
+) -> None:
+    """Show what has left this site, and verify that the log of it is as it was written.
+
+    Exit code 0 if it is, 1 if a line was changed, left out or taken off the end, 2 if there is no log.
+    """
+    from client.audit import audit as audited
+    from client.audit_table import print_audit
+    from client.site_settings import read_site
+
+    found = audited(read_site(folder).kept, noted)
+    if as_json:
+        print(json.dumps(found.to_json()))
+    else:
+        print_audit(found)
+    if found.fault:
+        print(f"error: {found.fault}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 def _page(path: Path) -> Path:
     """Where the page can be written, with the ledger beside it as .csv."""
     if path.suffix != ".html":
