@@ -84,6 +84,7 @@ def run_federation(
             bar.say(forecast_sentence(record.ahead, datetime.now().astimezone()))
         for found in _final(federation, record, validation, others):
             record.add(found)
+        journal.finish()
         tracker.finished(record.metrics, out)
 
 

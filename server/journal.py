@@ -9,6 +9,7 @@ safetensors, their digests in the log. A file is on the disk before its line is,
     round       the round's line in rounds.jsonl: it is over
     readmitted  a site that had been set aside, before a round
     rewound     the rounds after one no longer count; the run has another name from here on
+    finished    everything that comes after the last round is done, too
 """
 
 import json
@@ -34,6 +35,7 @@ FOLDER: Final = "journal"
 _LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
+_FINISHED: Final = "finished"
 _VECTORS: Final = ("weights", "control_change")
 """Fields of an update that lie in its file; the others stand in its line."""
 
@@ -145,6 +147,10 @@ class Journal:
         return [event["line"] for event in self._events("round")]
 
     @property
+    def is_finished(self) -> bool:
+        return bool(self._events(_FINISHED))
+
+    @property
     def readmitted(self) -> dict[str, int]:
         """By site, the round before which it was last admitted again."""
         return {event["site"]: event["round"] for event in self._events("readmitted")}
@@ -210,6 +216,10 @@ class Journal:
         """The round is over."""
         self._log.append({"event": "round", "round": number, "line": dict(line)})
 
+    def finish(self) -> None:
+        """The run is done; a run that was finished and gone on with is so once more."""
+        self._log.append({"event": _FINISHED})
+
     def readmit(self, number: int, site: str) -> None:
         """A site that had been set aside takes part again from a round on."""
         self._log.append({"event": "readmitted", "round": number, "site": site})
@@ -231,7 +241,8 @@ class Journal:
         counting: list[Event] = []
         for event in self._log.events:
             if event["event"] == "rewound":
-                counting = [one for one in counting if one.get("round", 0) <= event["round"]]
+                before = (one for one in counting if one.get("round", 0) <= event["round"])
+                counting = [one for one in before if one["event"] != _FINISHED]
             else:
                 counting.append(event)
         return [one for one in counting if one["event"] == kind and number in (None, one.get("round"))]

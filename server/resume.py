@@ -9,9 +9,9 @@ from rich.console import Console
 
 from bloodnet_model.errors import DataError
 from server.app import FROM_ROUND, OUT, RESUME, WHERE_IT_STOPPED
-from server.journal import FOLDER
+from server.journal import FOLDER, Journal
 from server.launch import SuperLink, connection_named, superlink, watch
-from server.run_folder import CONFIG, REPORT, read_metrics
+from server.run_folder import CONFIG, REPORT
 from server.settings import RunSettings, run_settings, to_run_config
 
 _GIVEN_UP_S: Final = 75.0
@@ -42,7 +42,7 @@ def resumable(run: Path, from_round: int = WHERE_IT_STOPPED) -> RunSettings:
         raise DataError(f"{run}: is a simulation's; go on with it by `bloodnet-simulate run --resume {run}`.")
     if not (run / FOLDER).is_dir():
         raise DataError(f"{run}: keeps no journal, so nobody knows where it stopped; begin the run anew.")
-    if from_round == WHERE_IT_STOPPED and _is_finished(run, settings):
+    if from_round == WHERE_IT_STOPPED and Journal.read(run).is_finished:
         raise DataError(f"{run}: is finished; its report is {run / REPORT}.")
     return settings
 
@@ -57,17 +57,6 @@ def _config(run: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise DataError(f"{run / CONFIG}: holds no settings; bring it back from a backup.")
     return raw
-
-
-def _is_finished(run: Path, settings: RunSettings) -> bool:
-    """Whether everything that the settings ask for after the last round is there."""
-    try:
-        metrics = read_metrics(run)
-    except DataError:  # stopped before its first round was over
-        return False
-    asked = settings.evaluation
-    compared = len(metrics["comparisons"]) >= len(asked.compare_with)
-    return metrics["test"] is not None and compared and (metrics["cross_site"] is not None or not asked.alone)
 
 
 def _require_nobody_in(run: Path, link: SuperLink, console: Console) -> None:

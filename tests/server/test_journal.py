@@ -162,6 +162,15 @@ def test_a_run_goes_back_to_any_round_that_is_over(run: Path) -> None:
     assert again.aggregate(3).weights.tolist() == [9.0] * 4
 
 
+def test_a_finished_run_is_not_finished_once_it_has_gone_back(run: Path) -> None:
+    rounds(run, 3)
+    journal = Journal.reopen(run, SETTINGS)
+    assert not journal.is_finished
+    journal.finish()
+    assert Journal.read(run).is_finished
+    assert not Journal.reopen_at(run, SETTINGS, 3, "def").is_finished
+
+
 def test_going_back_to_what_is_not_there_is_refused_with_what_is(run: Path) -> None:
     rounds(run, 3)
     with pytest.raises(DataError, match="round 4 is not over; go on from one of 1 to 3"):
