@@ -5,8 +5,10 @@ What leaves is what `strategies.records` can hold. An error leaves as its code; 
 
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +17,15 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from bloodnet_model.errors import BloodNetError, DataError, LowCoverage, Withheld
+from client.approval import allowed_runs
 from client.dataset import SPLITS, SiteData, Split, load_site, prepare
+from client.egress import Asked, depart, trained_s
 from client.evaluation import compare_at_site, evaluate_at_site
 from client.local_training import network_of, own_network, train_at_site
 from client.machine import within_limits
+from client.policy import NOT_LOGGED, require_allowed, require_metrics, require_training, shown
 from client.preview import refresh_preview
+from client.site_settings import Metric, read_site
 from strategies import evaluation_records, records
 from strategies.records import SiteInfo
 
@@ -36,13 +42,18 @@ Handler = Callable[[Message, Context], Message]
 
 
 def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
-    """A Flower handler that opens the site's data, answers with `handle`'s records, or with an error's code alone."""
+    """A Flower handler that opens the site's data, answers with `handle`'s records, or with an error's code alone.
+
+    Nothing leaves that the site's policy forbids, or that is not in its egress log.
+    """
 
     @wraps(handle)
     def handler(message: Message, context: Context) -> Message:
+        started = time.monotonic()
         try:
             plan = records.unpack_plan(message.content)
             site = load_site(site_folder(context.node_config, os.environ))
+            require_allowed(site.settings.policy, plan.run, allowed_runs(site.kept))
             with within_limits(site.settings):
                 content = handle(message.content, covered(prepare(site, plan.model.preprocessing)))
         except Withheld as withheld:
@@ -53,7 +64,7 @@ def answering(handle: Callable[[RecordDict, SiteData], RecordDict]) -> Handler:
         except Exception as error:  # whatever it is, its text may hold a path or a UID
             log.error("Could not answer a %s message: %s at %s", _kind(message), type(error).__name__, _place(error))
             content = records.refusal("internal-error")
-        return Message(content, reply_to=message)
+        return Message(_departing(message, context, content, time.monotonic() - started), reply_to=message)
 
     return handler
 
@@ -74,7 +85,9 @@ def roll_call(_: RecordDict, data: SiteData) -> RecordDict:
 def train(content: RecordDict, data: SiteData) -> RecordDict:
     if not data.studies("train"):
         return records.refusal("no-studies")
-    return records.pack_update(train_at_site(data, records.unpack_training(content)))
+    asked, site, now = records.unpack_training(content), data.site, datetime.now().astimezone()
+    require_training(site.settings.policy, asked, len(data.studies("train")), now, trained_s(site, now))
+    return records.pack_update(train_at_site(data, asked))
 
 
 @app.evaluate()
@@ -84,24 +97,25 @@ def evaluate(content: RecordDict, data: SiteData) -> RecordDict:
     split = allowed_split(data, evaluation_records.requested_split(content))
     threshold = evaluation_records.requested_threshold(content)
     found = evaluate_at_site(data, own_network(data, plan, weights), plan, split, threshold)
-    return evaluation_records.pack_evaluation(found)
+    return evaluation_records.pack_evaluation(shown(data.site.settings.policy, found))
 
 
 @app.evaluate("compare")
 @answering
 def compare(content: RecordDict, data: SiteData) -> RecordDict:
     plan, request = records.unpack_plan(content), evaluation_records.unpack_comparison(content)
-    split = allowed_split(data, request.split)
+    split = allowed_split(data, request.split, "comparisons")
     first, second = request.weights
     networks = [own_network(data, plan, first), network_of(data, plan, second)]  # the second is not of this run
     sums = compare_at_site(data, networks, plan.model, request, split)
     return records.refusal("too-few-of-a-class") if sums is None else evaluation_records.pack_placements(sums)
 
 
-def allowed_split(data: SiteData, split: str) -> Split:
-    """`split`; raises Withheld where this site says nothing of it."""
+def allowed_split(data: SiteData, split: str, *kinds: Metric) -> Split:
+    """`split`; raises Withheld where this site says nothing of it, or no figures of these `kinds`."""
     if split not in SPLITS:
         raise Withheld("unknown-split")
+    require_metrics(data.site.settings.policy, split, *kinds)
     studies = len(data.studies(split))
     if studies < data.site.settings.minimum_cohort:
         raise Withheld("below-minimum-cohort" if studies else "no-studies")
@@ -129,6 +143,24 @@ def site_folder(node_config: Mapping[str, str | int | float | bool], environment
         if int(node_config["partition-id"]) < len(folders):
             return folders[int(node_config["partition-id"])]
     raise DataError(f"This node knows no site folder; start it with --node-config '{SITE_FOLDER}=\"/path\"'.")
+
+
+def _departing(message: Message, context: Context, content: RecordDict, seconds: float) -> RecordDict:
+    """`content` as it may leave, once it stands in the site's egress log; a code alone where it cannot."""
+    try:
+        site = read_site(site_folder(context.node_config, os.environ))
+        return depart(site, _question(message), message.content, content, seconds, datetime.now(UTC))
+    except Exception as error:
+        log.error("A %s message is not answered: the egress log cannot be written (%s)", _kind(message), _place(error))
+        return records.refusal(NOT_LOGGED)
+
+
+def _question(message: Message) -> Asked:
+    try:
+        plan = records.unpack_plan(message.content)
+    except Exception:  # its answer is a refusal already
+        return Asked(_kind(message), "", 0)
+    return Asked(_kind(message), plan.run, plan.round)
 
 
 def _kind(message: Message) -> str:

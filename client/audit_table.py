@@ -8,6 +8,7 @@ from rich.text import Text
 
 from client.audit import Audit, totals
 from client.egress import Departure
+from client.terminal import printable
 
 _RIGHT = {"round", "bytes", "norm"}
 
@@ -57,8 +58,3 @@ def _norm(line: Departure) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
-
-
-def printable(text: str) -> str:
-    """What came from outside, without characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -13,9 +13,12 @@ from bloodnet_model.batches import steps_per_epoch
 from bloodnet_model.errors import Withheld
 from bloodnet_model.segmentation_sums import SegmentationSums
 from bloodnet_model.training import Schedule
+from client.approval import Grants
 from client.site_settings import Metric, Policy
 from strategies.evaluation_records import SiteEvaluation
 from strategies.records import Training
+
+NOT_LOGGED: Final = "not-logged"
 
 POLICY_REFUSALS: Final[Mapping[str, str]] = {
     "not-allowed": "`ask_before_run` is set, and nobody has typed `bloodnet-client allow` for this run",
@@ -25,13 +28,13 @@ POLICY_REFUSALS: Final[Mapping[str, str]] = {
     "hours-used-up": "the site has trained `maximum_hours_a_day` within the last 24 hours",
     "control-beyond-clip": "`clip_norm` is set, and SCAFFOLD asks for a second vector, which is not clipped",
     "metric-withheld": "the figures that were asked for are not among the site's `metrics`",
-    "not-logged": "the answer could not be written into the site's egress log, so it was not given",
+    NOT_LOGGED: "the answer could not be written into the site's egress log, so it was not given",
 }
 
 
-def require_allowed(policy: Policy, run: str, allowed: frozenset[str]) -> None:
+def require_allowed(policy: Policy, run: str, allowed: Grants) -> None:
     """Raises Withheld where this site has to be asked for each run and `run` is not among the `allowed` ones."""
-    _require(not policy.ask_before_run or run in allowed, "not-allowed")
+    _require(not policy.ask_before_run or run in allowed.names(), "not-allowed")
 
 
 def require_training(policy: Policy, asked: Training, studies: int, now: datetime, trained_s: float) -> None:

@@ -11,12 +11,15 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.network import build_network
+from bloodnet_model.segmentation_sums import SegmentationSums
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.weights import flat_weights
 from client.app import SITE_FOLDER, SITES_VARIABLE, app, site_folder
+from client.approval import allowed_runs
+from client.audit import audit
 from client.dataset import load_site, prepare
 from simulation.phantom import PhantomSettings, write_federation
-from strategies import records
+from strategies import evaluation_records, records
 from strategies.evaluation_records import evaluation_config
 from strategies.records import RoundPlan
 
@@ -158,3 +161,101 @@ def test_a_site_of_members_holds_their_studies(hospital: Path, tmp_path: Path, m
     assert load_site(tmp_path).settings.members
     info = records.unpack_site_info(ask(tmp_path, records.ROLL_CALL, records.question(records.pack_plan(plan(model)))))
     assert sum(info.counts[f"{split}-studies"] for split in ("train", "validation", "test")) == 20
+
+
+def with_policy(folder: Path, hospital: Path, policy: str) -> Path:
+    (folder / "site.yaml").write_text(f"name: a\nminimum_cohort: 1\nmembers: ['{hospital}']\npolicy: {{{policy}}}\n")
+    return folder
+
+
+def codes(folder: Path) -> list[tuple[str, str]]:
+    return [(line.kind, line.code) for line in audit(folder / ".bloodnet" / "kept").lines]
+
+
+def test_everything_that_leaves_has_its_line(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "")
+    ask(site, records.ROLL_CALL, records.question(records.pack_plan(plan(model))))
+    update = ask(site, "train", training(model, 2))
+    ask(site, "evaluate", evaluation(model, "test"))
+    ask(site, "evaluate", evaluation(model, "../secret"))
+    ask(site, "train", RecordDict())
+    found = audit(site / ".bloodnet" / "kept")
+    assert codes(site) == [
+        (records.ROLL_CALL, "ok"),
+        ("train", "ok"),
+        ("evaluate", "ok"),
+        ("evaluate", "unknown-split"),
+        ("train", "internal-error"),
+    ]
+    assert [(line.run, line.round) for line in found.lines] == [("r", 1), ("r", 2), ("r", 1), ("r", 1), ("", 0)]
+    moved = records.unpack_update(update).weights[:] - flat_weights(build_network(model, 0))
+    assert found.lines[1].norm == pytest.approx(np.linalg.norm(moved.astype(np.float64)), rel=1e-5)
+    assert found.lines[1].sha256 == update.object_id
+    assert [line.norm for line in found.lines if line.kind != "train"] == [None] * 3
+
+
+def test_what_cannot_be_logged_is_not_given(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "")
+    ask(site, "evaluate", evaluation(model, "test"))
+    log = site / ".bloodnet" / "kept" / "egress.jsonl"
+    log.write_text("")
+    for kind, content in (("train", training(model)), ("evaluate", evaluation(model, "test"))):
+        answer = ask(site, kind, content)
+        assert records.status_code(answer) == "not-logged"
+        assert list(answer) == ["status"]
+    assert log.read_text() == ""
+
+
+def test_a_site_without_readable_settings_gives_nothing(tmp_path: Path, model: ModelSettings) -> None:
+    (tmp_path / "site.yaml").write_text("name: [")
+    assert records.status_code(ask(tmp_path, "train", training(model))) == "not-logged"
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ("maximum_local_epochs: 1", "ok"),
+        ("maximum_local_steps: 1", "too-many-steps"),
+        ("quiet_hours: ['00:00-00:00']", "quiet-hours"),
+        ("ask_before_run: true", "not-allowed"),
+    ],
+)
+def test_a_training_beyond_policy_is_refused_and_logged(
+    hospital: Path, tmp_path: Path, model: ModelSettings, policy: str, code: str
+) -> None:
+    site = with_policy(tmp_path, hospital, policy)
+    assert records.status_code(ask(site, "train", training(model))) == code
+    assert codes(site) == [("train", code)]
+
+
+def test_a_site_that_is_to_be_asked_says_nothing_before(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "ask_before_run: true")
+    roll_call = records.question(records.pack_plan(plan(model)))
+    assert list(ask(site, records.ROLL_CALL, roll_call)) == ["status"]
+    allowed_runs(load_site(site).kept).grant("r")
+    assert records.unpack_site_info(ask(site, records.ROLL_CALL, roll_call)).name == "a"
+
+
+def test_a_day_of_training_is_over_at_some_time(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "maximum_hours_a_day: 0.000001")
+    asked = [records.status_code(ask(site, "train", training(model, number))) for number in (1, 2)]
+    assert asked == ["ok", "hours-used-up"]
+    assert records.status_code(ask(site, "evaluate", evaluation(model, "test"))) == "ok"
+
+
+def test_figures_that_may_not_leave_are_refused(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "metrics: [test]")
+    assert records.status_code(ask(site, "evaluate", evaluation(model, "validation"))) == "metric-withheld"
+    found = evaluation_records.unpack_evaluation(ask(site, "evaluate", evaluation(model, "test")))
+    assert (found.groups, found.segmentation) == ({}, SegmentationSums())
+
+
+def test_an_update_is_clipped_at_the_site(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
+    site = with_policy(tmp_path, hospital, "clip_norm: 0.01")
+    update = records.unpack_update(ask(site, "train", training(model)))
+    moved = update.weights[:].astype(np.float64) - flat_weights(build_network(model, 0))
+    assert np.linalg.norm(moved) == pytest.approx(0.01, rel=1e-3)
+    (line,) = audit(site / ".bloodnet" / "kept").lines
+    assert line.norm == pytest.approx(0.01, rel=1e-3)
+    assert line.clipped is not None
+    assert line.clipped > 0.01

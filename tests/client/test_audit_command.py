@@ -7,9 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from client.audit import Audit, audit
-from client.audit_table import print_audit, printable
+from client.audit_table import print_audit
 from client.cli import app
 from client.egress import LOG, write_down
+from client.terminal import printable
 from tests.client.test_egress import line
 
 RUNNER = CliRunner()
