@@ -6,6 +6,7 @@ NIST P-384.
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -53,7 +54,7 @@ def issue_server_certificate(folder: Path, hosts: Sequence[str], days: int = SER
     hosts: names and addresses that sites reach the server by; the certificate holds for these alone
     Raises SettingsError for a host that is neither, DataError where there is no readable authority.
     """
-    names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+    names = x509.SubjectAlternativeName([host_name(host) for host in hosts])
     authority, authority_key = _authority(folder)
     key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
@@ -71,6 +72,34 @@ def issue_server_certificate(folder: Path, hosts: Sequence[str], days: int = SER
     (folder / SERVER_KEY).unlink(missing_ok=True)
     _write_key(folder / SERVER_KEY, key)
     write_whole(folder / SERVER, certificate.public_bytes(formats.Encoding.PEM))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a certificate says of itself."""
+
+    hosts: frozenset[str]
+    expires: datetime
+    fingerprint: str
+    """SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` writes it."""
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days until it expires; below 0 where it has."""
+        return (self.expires - now).days
+
+
+def shown(path: Path) -> Shown:
+    """The certificate in `path`; raises DataError where there is no readable one."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise DataError(f"{path}: holds no readable certificate; bring it back from a backup.") from None
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        hosts = frozenset(str(name.value) for name in names)
+    except x509.ExtensionNotFound:  # an authority's
+        hosts = frozenset()
+    return Shown(hosts, certificate.not_valid_after_utc, certificate.fingerprint(hashes.SHA256()).hex(":").upper())
 
 
 def _dated(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
@@ -94,7 +123,8 @@ def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _general_name(host: str) -> x509.GeneralName:
+def host_name(host: str) -> x509.GeneralName:
+    """A host as certificates write it; raises SettingsError for what is neither a name nor an address."""
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bloodnet_model.commands import run_command
+from server import cli_coordinator
 
 app = typer.Typer(
     help="The coordinator's side of a federation.",
@@ -15,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_coordinator.app)
 
 
 class Format(StrEnum):
