@@ -28,6 +28,8 @@ Preset = Annotated[str, typer.Option(help="Preset whose network the slices are p
 Model = Annotated[
     Path, typer.Option(help="model.safetensors of a run, or a folder that `export` wrote.", show_default=False)
 ]
+Here = Annotated[Path, typer.Option("--site", help="Site folder.")]
+Revoke = Annotated[bool, typer.Option("--revoke", help="Take it back.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print counts and codes alone, fit to send.")]
 
 
@@ -163,6 +165,81 @@ def export(
     from client.export import export as exported
 
     print_export(exported(model, kind, out, sensitivity), out)
+
+
+@app.command()
+def run(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine's loopback.")] = 9094,
+    health: Annotated[str, typer.Option(help="HOST:PORT where gRPC's health protocol is answered.")] = "",
+) -> None:
+    """Connect to the coordinator and answer it, in the foreground, until SIGTERM or Ctrl-C.
+
+    Only the app that is installed here runs, or one that was approved; what leaves stands in the egress log.
+    """
+    from client.dataset import load_site
+    from client.node import become_node
+
+    become_node(load_site(folder), port, health)
+
+
+@app.command()
+def review(
+    bundle: Annotated[str, typer.Argument(help="A .fab file, or the digest of a bundle that was refused here.")],
+    site: Here = Path(),
+) -> None:
+    """Show how an app bundle differs from the code that is installed here; its digest comes last."""
+    import click
+
+    from client.approval import bundle_files, find_bundle, is_digest
+    from client.review import review as reviewed
+    from client.site_settings import read_site
+    from strategies.bundle import app_bundle
+
+    kept = read_site(site).kept if is_digest(bundle) else Path()
+    theirs = bundle_files(find_bundle(bundle, kept))
+    click.echo_via_pager(reviewed(theirs, bundle_files(app_bundle())).text)
+
+
+@app.command()
+def approve(
+    bundle: Annotated[str, typer.Argument(help="A digest as `review` shows it, or a .fab file.")],
+    site: Here = Path(),
+    revoke: Revoke = False,
+) -> None:
+    """Let an app bundle run at this site, though it is not the one that is installed here."""
+    from client.approval import approved_bundles, bundle_digest, bundle_files, find_bundle, is_digest
+    from client.site_settings import read_site
+
+    approved = approved_bundles(read_site(site).kept)
+    digest = bundle if is_digest(bundle) else bundle_digest(bundle_files(find_bundle(bundle, approved.path.parent)))
+    if revoke:
+        approved.take_back(digest)
+        print(f"no longer approved: {digest}\nA node that has it already runs it until it is restarted.")
+    else:
+        approved.grant(digest)
+        print(f"approved: {digest}\nThe node need not be restarted.")
+
+
+@app.command()
+def allow(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as `audit` shows it.")],
+    site: Here = Path(),
+    revoke: Revoke = False,
+) -> None:
+    """Take part in a run, where `ask_before_run` is set in the site's policy."""
+    from client.approval import allowed_runs
+    from client.site_settings import read_site
+
+    settled = read_site(site)
+    allowed = allowed_runs(settled.kept)
+    if revoke:
+        allowed.take_back(name)
+        print(f"no longer allowed: {name}")
+        return
+    allowed.grant(name)
+    asked = settled.settings.policy.ask_before_run
+    print(f"allowed: {name}" if asked else f"allowed: {name} (ask_before_run is off: every run is)")
 
 
 @app.command()

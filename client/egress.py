@@ -128,6 +128,13 @@ def write_down(folder: Path, line: Departure) -> None:
         write_whole(folder / END, json.dumps(asdict(End(end.lines + 1, log.digest))) + "\n")
 
 
+def check_log(folder: Path) -> None:
+    """Raises DataError where the next line could not be written."""
+    make_folder(folder)
+    with _alone(folder):
+        _at_end(folder)
+
+
 def read_end(folder: Path) -> End | None:
     """What the second file says; None where there is none. Raises DataError where it cannot be read."""
     path = folder / END

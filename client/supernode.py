@@ -1,0 +1,76 @@
+"""`python -m client.supernode FOLDER flower-supernode ARGUMENT...`: a site's SuperNode, with its guard.
+
+`bloodnet-client run` becomes this process; nobody else starts it.
+"""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from flwr.supercore.logger import FLOWER_LOGGER, update_console_handler
+from flwr.supernode.cli import flower_supernode
+
+from bloodnet_model.commands import run_command
+from client.approval import approved_bundles, bundle_digest, bundle_files, keep_refused
+from client.egress import Departure, write_down
+from client.guard import Judge, stand_guard
+from client.site_settings import Site, read_site
+from strategies.bundle import app_bundle
+
+BUNDLE: Final = "bundle"
+"""Kind of the egress log's line for a run whose bundle was refused."""
+NOT_APPROVED: Final = "not-approved"
+
+log = logging.getLogger("bloodnet.client")
+
+
+def main() -> None:
+    folder, *sys.argv = sys.argv[1:]
+    site = read_site(Path(folder))
+    set_up_logs()
+    own = bundle_digest(bundle_files(app_bundle()))
+    stand_guard(judge_for(site, own))
+    log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
+    flower_supernode()
+
+
+def judge_for(site: Site, own: str) -> Judge:
+    """Says yes to the bundle with digest `own`, that of this installation, and to those that IT approved."""
+
+    def judge(bundle: bytes, said_hash: str, run: int) -> bool:
+        digest = bundle_digest(bundle_files(bundle))
+        right = sha256(bundle).hexdigest() == said_hash
+        if right and digest in {own, *approved_bundles(site.kept).names()}:
+            log.info("Run %d brings bundle %s: %s", run, digest, "as installed" if digest == own else "approved here")
+            return True
+        log.error(
+            "Run %d is refused: bundle %s is not approved at %s, and nothing of it was run. "
+            "`bloodnet-client review %s` shows how it differs from what is installed.",
+            *(run, digest, site.settings.name, digest),
+        )
+        keep_refused(site.kept, digest, bundle)
+        write_down(site.kept, _refused(run, digest))
+        return False
+
+    return judge
+
+
+def set_up_logs() -> None:
+    """One line an event, with its time; colours for a terminal alone."""
+    logging.basicConfig(format="%(levelname)s %(asctime)s: %(message)s", level=logging.WARNING)
+    log.setLevel(logging.INFO)
+    FLOWER_LOGGER.propagate = False
+    update_console_handler(timestamps=True, colored=sys.stderr.isatty())
+
+
+def _refused(run: int, digest: str) -> Departure:
+    """The egress log's line of Flower's answer to a run that was refused: an error code of no content."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Departure(now, str(run), 0, BUNDLE, NOT_APPROVED, 0, digest, None, None, 0.0)
+
+
+if __name__ == "__main__":
+    run_command(main)
