@@ -59,10 +59,9 @@ def run_federation(
 
     `resume` goes on with the run in `out` that was stopped, from its journal; `from_round` from the end of that round.
     """
-    strategy = make_strategy(settings.strategy, settings.strategy_parameters)
+    strategy = possible_strategy(settings)
     parameters = resolved_parameters(strategy, settings.strategy_parameters)
     settings = settings.model_copy(update={"strategy_parameters": parameters})
-    _require_possible(settings, strategy)
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
     with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
         journal = _reopened(out, settings, from_round) if resume else _begun(out, settings)
@@ -86,18 +85,6 @@ def run_federation(
             record.add(found)
         journal.finish()
         tracker.finished(record.metrics, out)
-
-
-def _require_possible(settings: RunSettings, strategy: Strategy) -> None:
-    """Raises SettingsError where a strategy leaves a part of the model at the sites that this run cannot do with."""
-    personal = strategy.personal if isinstance(strategy, RoundStrategy) else ""
-    if personal == "norms":
-        norm_positions(build_network(settings.model, seed=0))  # raises where there is none
-    if personal and settings.final_model == "best":
-        raise SettingsError(
-            f"final_model: best does not go with {settings.strategy}, whose sites keep their own part of the last "
-            "model alone; choose last."
-        )
 
 
 def _begun(out: Path, settings: RunSettings) -> Journal:
@@ -140,6 +127,20 @@ def _final(
         yield {"validation": validation.as_metrics()}
     record.keep_model(last)
     yield from final_evaluation(federation, number, first, last, validation, others)
+
+
+def possible_strategy(settings: RunSettings) -> Strategy:
+    """The strategy of a run; raises SettingsError, also where it leaves sites what this run cannot do with."""
+    strategy = make_strategy(settings.strategy, settings.strategy_parameters)
+    personal = strategy.personal if isinstance(strategy, RoundStrategy) else ""
+    if personal == "norms":
+        norm_positions(build_network(settings.model, seed=0))  # raises where there is none
+    if personal and settings.final_model == "best":
+        raise SettingsError(
+            f"final_model: best does not go with {settings.strategy}, whose sites keep their own part of the last "
+            "model alone; choose last."
+        )
+    return strategy
 
 
 def initial_network(settings: RunSettings) -> tuple[BloodNet, Start | None]:

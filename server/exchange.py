@@ -1,10 +1,11 @@
 """Messages out, answers in, each as it comes, until all are there or the deadline is over."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
@@ -15,6 +16,8 @@ from strategies import records
 
 T = TypeVar("T")
 
+_CODE: Final = "[a-z][a-z-]{0,31}"
+"""Pattern of what a site may answer instead of its records."""
 _POLL_S = 0.05
 _SLOWEST_POLL_S = 3.0
 _LEASE_MARGIN_S = 5.0
@@ -113,4 +116,6 @@ def _answer(site: str, reply: Message, answered_s: float) -> Answer:
     if reply.has_error():
         return Answer(site, None, NODE_ERROR, answered_s)
     code = records.status_code(reply.content)
+    if not re.fullmatch(_CODE, code):  # it stands in the journal and in the report
+        code = UNREADABLE
     return Answer(site, reply.content if code == records.OK else None, code, answered_s)

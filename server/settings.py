@@ -68,7 +68,11 @@ class RunSettings(Settings):
     wait_s: float = Field(600, ge=0, description="longest wait for sites to connect before the first round")
     deadline_s: float = Field(3600, gt=0, description="longest wait for the answers of one step of a round")
     max_update_norm: float = Field(0.0, ge=0, description="largest change of a site's weights (L2); 0 is no limit")
-    norm_ratio: float = Field(NORM_RATIO, ge=0, description="largest change, in medians of the other sites' changes")
+    norm_ratio: float = Field(
+        NORM_RATIO,
+        ge=0,
+        description="largest change by the root of its steps, in medians of the others'; 0 is any",
+    )
     select_by: str = Field("auc", description="metric of the validation patients by which a round is the best")
     patience: int = Field(0, ge=0, description="rounds without a better one after which training ends; 0 is never")
     final_model: Literal["last", "best"] = Field("last", description="the round whose model is tested and kept")

@@ -105,9 +105,10 @@ def _require_enough(sites: Sites, settings: RunSettings, absent: Iterable[str]) 
         return
     why = sites.refused | {site: "nothing-to-train" for site in sites.info if site not in trainers}
     why |= {site: "not-connected" for site in absent if settings.sites}
-    reasons = ", ".join(f"{site}: {code}" for site, code in sorted(why.items())) or "no node is connected"
+    connected = f"{len(sites.called)} are connected" if sites.called else "no node is connected"
+    reasons = ", ".join(f"{site}: {code}" for site, code in sorted(why.items())) or connected
     error = SettingsError if settings.minimum_sites > len(sites.called) else RoundError
     raise error(
         f"{len(trainers)} of the {settings.minimum_sites} sites this run needs can train ({reasons}); "
-        "lower minimum_sites, or see to these sites."
+        f"{'see to these sites, or ' if why else ''}lower minimum_sites."
     )

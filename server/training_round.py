@@ -19,7 +19,7 @@ from server.journal import Accepted, Aggregate
 from strategies import records
 from strategies.records import RoundPlan, Update
 from strategies.round_strategy import RoundStrategy
-from strategies.update_gate import REFUSALS, Expected, checked_update, outlying
+from strategies.update_gate import REFUSALS, Expected, checked_update, l2_norm, outlying
 
 Weights = NDArray[np.float32]
 
@@ -64,12 +64,16 @@ class Training:
         return {site: plan for site, plan in self.plans.items() if site not in self.updates.keys() | lost}
 
     def leave_out_unlike(self) -> None:
-        """Updates that moved much further than the others' do not count."""
-        norms = {site: accepted.norm for site, accepted in self.updates.items()}
-        steps = {site: accepted.update.steps for site, accepted in self.updates.items()}
-        for site in outlying(norms, steps, self.federation.settings.norm_ratio):
-            self.refused[site] = "norm-unlike-others"
-            del self.updates[site]
+        """Updates that moved much further than the others' do not count, nor those whose control did."""
+        ratio = self.federation.settings.norm_ratio
+        changes = {site: one.update.control_change for site, one in self.updates.items()}
+        controls = {site: l2_norm(of) for site, of in changes.items() if of is not None}
+        unlike = dict.fromkeys(outlying(controls, dict.fromkeys(controls, 1), ratio), "control-unlike-others")
+        norms = {site: one.norm for site, one in self.updates.items()}
+        steps = {site: one.update.steps for site, one in self.updates.items()}
+        unlike |= dict.fromkeys(outlying(norms, steps, ratio), "norm-unlike-others")
+        self.refused |= unlike
+        self.updates = {site: one for site, one in self.updates.items() if site not in unlike}
 
     def _expected(self, site: str) -> Expected:
         federation = self.federation

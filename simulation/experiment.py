@@ -21,7 +21,7 @@ from simulation.paired_comparison import scored_sites
 from simulation.placement import PlacedStudy
 from simulation.settings import SimulationSettings, read_config, simulation_settings
 
-_HOW_MANY: Final = frozenset({"links", "strategies", "seeds"})
+_HOW_MANY: Final = frozenset({"links", "strategies", "seeds", "poisoners"})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bloodnet_model.errors import BloodNetError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.run_metrics import ALL, FEDERATED
 from client.site_settings import read_site
-from server.app import earlier_weights, initial_network
+from server.app import earlier_weights, initial_network, possible_strategy
 from server.comparisons import paired_entry, paired_figures
 from server.report import render_report
 from server.run_folder import CONFIG, MODEL, check_run_folder, read_metrics, write_metrics
@@ -23,7 +23,6 @@ from simulation.paired_comparison import pooled, scored_sites
 from simulation.phantom import is_synthetic
 from simulation.placement import TABLE, PlacedStudy, shares, write_table
 from simulation.settings import SYNTHETIC, SimulationSettings
-from strategies.registry import make_strategy
 
 PLAIN: Final[Mapping[str, Any]] = {
     "strategy": "fedavg",
@@ -50,7 +49,7 @@ def simulate(
     go_on: go on with the run in `out`, after this round, or with 0 from where it stopped
     """
     check_engine(engine)
-    make_strategy(settings.run.strategy, settings.run.strategy_parameters)  # a mistake is said before any work
+    possible_strategy(settings.run)  # a mistake is said before any work
     earlier_weights(settings.run)
     if go_on is None:
         check_run_folder(out)

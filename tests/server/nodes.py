@@ -126,9 +126,9 @@ def in_training(node: Node, answer: RecordDict | Error | None) -> Node:
 
 
 def run(
-    nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), **overrides: object
+    nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), strategy: Strategy | None = None, **overrides: object
 ) -> tuple[list[RoundResult], RunSettings]:
-    with started(nodes, asleep, None, **overrides) as federation:
+    with started(nodes, asleep, strategy, **overrides) as federation:
         return rounds_of(federation), federation.settings
 
 

@@ -1,6 +1,7 @@
 """Who is asked, who is waited for, who is left out, and that none of it depends on who was faster."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from itertools import permutations
 from pathlib import Path
@@ -258,7 +259,7 @@ def test_the_roll_call_waits_for_the_sites_that_are_named_and_says_for_whom() ->
 def test_the_wait_for_sites_is_given_up_with_their_names() -> None:
     settings = run_settings({"sites": ["a", "b"], "minimum_sites": 2, "deadline_s": 0.3, "wait_s": 0.1})
     grid = FunctionGrid({1: site("a", 1.0)})
-    with pytest.raises(SettingsError, match=r"1 of the 2 sites this run needs can train \(b: not-connected\); lower"):
+    with pytest.raises(SettingsError, match=r"1 of the 2 sites this run needs can train \(b: not-connected\); see to"):
         roll_call(grid, round_plan(settings, "r", 0), settings, Silent())
 
 
@@ -289,3 +290,26 @@ def test_a_strategy_knows_of_every_site_that_may_train_also_of_one_that_joined()
         nodes[2] = site("b", 5.0)
         rounds_of(federation)
     assert told == [1, 2, 2]
+
+
+def test_an_update_that_moved_much_further_than_the_others_does_not_count() -> None:
+    nodes = {node: site(f"s{node}", value) for node, value in enumerate([1.0, 1.5, 2.0, 30.0])}
+    results, _ = run(nodes, rounds=1, norm_ratio=10)
+    assert results[0].refused == {"s3": "norm-unlike-others"}
+    assert results[0].weights.tolist() == [1.5] * 3
+
+
+def test_so_does_a_control() -> None:
+    def controlled(name: str, change: float) -> Node:
+        def answer(kind: str, content: RecordDict) -> RecordDict | Error | None:
+            if kind != "train":
+                return site(name, 1.0)(kind, content)
+            weights, plan, _ = records.unpack_instruction(content)
+            control = np.full(3, change, np.float32)
+            return records.pack_update(replace(trained(weights + np.float32(1), plan), control_change=control))
+
+        return answer
+
+    nodes = {node: controlled(f"s{node}", change) for node, change in enumerate([1.0, 1.5, 2.0, 30.0])}
+    results, _ = run(nodes, strategy=make_strategy("scaffold", {}), rounds=1, norm_ratio=10)
+    assert results[0].refused == {"s3": "control-unlike-others"}

@@ -36,6 +36,7 @@ def test_the_order_of_nodes_changes_no_bit() -> None:
         (None, "no-answer"),
         (Error(0, "/data/patients/mueller.dcm"), "node-error"),
         (records.refusal("bad-data"), "bad-data"),
+        (records.refusal("No such file: /data/mueller.dcm"), "unreadable"),
         (RecordDict({"status": records.status(records.OK)}), "missing-records"),
         (RecordDict(), "no-status"),
     ],
