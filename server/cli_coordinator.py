@@ -33,3 +33,67 @@ def init(
     print(f"\nFingerprint of the authority (SHA-256), to be read out to hospitals:\n  {made.fingerprint}\n")
     print(f"Send {made.home.authority} to each hospital, and get its admission file. Then:")
     print(f"  bloodnet-server admit {folder} SITE.admission.json\n  bloodnet-server up {folder}")
+
+
+@app.command()
+def admit(
+    folder: Folder,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="SITE.admission.json of each site.", show_default=False)
+    ],
+) -> None:
+    """Admit hospitals by the files that their IT sent.
+
+    Read the key's fingerprint out on the telephone: only the hospital can say whether it is its own.
+    """
+    from datetime import datetime
+
+    from server.coordinator.admissions import admit as admitted
+    from server.coordinator.admissions import bring_running_in_step
+    from server.coordinator.home import read_home
+
+    home = read_home(folder)
+    for file in files:
+        site = admitted(home, file, datetime.now().astimezone()).admission
+        print(f"{site.site} is admitted, with key {site.fingerprint}")
+    print(_effect(bring_running_in_step(home)))
+
+
+@app.command()
+def revoke(
+    folder: Folder,
+    sites: Annotated[list[str], typer.Argument(metavar="SITE...", help="Who is out.", show_default=False)],
+) -> None:
+    """Let hospitals in no longer. To come back, a site makes a new key and is admitted with it."""
+    from datetime import datetime
+
+    from server.coordinator.admissions import bring_running_in_step
+    from server.coordinator.admissions import revoke as revoked
+    from server.coordinator.home import read_home
+
+    home = read_home(folder)
+    for site in sites:
+        revoked(home, site, datetime.now().astimezone())
+        print(f"{site} is revoked")
+    print(_effect(bring_running_in_step(home)))
+
+
+@app.command()
+def sites(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Who is admitted: version, key, since when, last seen, revoked."""
+    import json
+
+    from rich.console import Console
+
+    from server.coordinator.home import read_home
+    from server.coordinator.site_list import listed, site_table
+
+    found = listed(read_home(folder))
+    if as_json:
+        print(json.dumps([site.to_json() for site in found]))
+    else:
+        Console().print(site_table(found))
+
+
+def _effect(is_up: bool) -> str:
+    return "The SuperLink knows." if is_up else "The SuperLink does not run; `bloodnet-server up` will tell it."

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Final
 
 import click
 import httpx
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+    load_ssh_public_key,
+)
 from flwr.cli.flower_config import read_superlink_connection
 from flwr.cli.typing import SuperLinkConnection
 from flwr.common.constant import Status, SubStatus
@@ -21,7 +27,10 @@ from flwr.proto.control_pb2 import (
     ListRunsRequest,
     RegisterNodeRequest,
     StartRunRequest,
+    StopRunRequest,
+    UnregisterNodeRequest,
 )
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.error import FlowerError
 from flwr.supercore.fab import Fab
@@ -36,11 +45,30 @@ from server.console import round_sentence
 from server.run_folder import ROUNDS
 from strategies.bundle import app_bundle
 
-_ONLINE: Final = "online"
+_ONLINE, _UNREGISTERED = "online", "unregistered"
 _POLL_S: Final = 1.0
 _RESUMABLE: Final = "What it has done is in its journal, and it can be resumed."
 _FAILED: Final = "ServerApp failed with exception: "
 """What Flower puts before the text of our own error."""
+
+
+class NoAnswer(RoundError):
+    """Nobody answers where a SuperLink should be."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A SuperNode as the SuperLink knows it.
+
+    public_key: one OpenSSH line
+    since:      when it connected, or went; ISO 8601, empty where it never has connected
+    """
+
+    number: int
+    name: str
+    public_key: str
+    online: bool
+    since: str
 
 
 class SuperLink:
@@ -55,11 +83,20 @@ class SuperLink:
         with self._answering():
             self._client.RegisterNode(RegisterNodeRequest(public_key=pem, name=site))
 
+    def unregister(self, number: int) -> None:
+        """Let in a SuperNode no longer; its key can never be registered again."""
+        with self._answering():
+            self._client.UnregisterNode(UnregisterNodeRequest(node_id=number))
+
+    def nodes(self) -> list[Node]:
+        """The SuperNodes that are let in."""
+        with self._answering():
+            known = self._client.ListNodes(ListNodesRequest()).nodes_info
+        return [_node(node) for node in known if node.status != _UNREGISTERED]
+
     def online(self) -> set[str]:
         """Sites whose SuperNode is connected."""
-        with self._answering():
-            nodes = self._client.ListNodes(ListNodesRequest()).nodes_info
-        return {node.name for node in nodes if node.status == _ONLINE}
+        return {node.name for node in self.nodes() if node.online}
 
     def run_in(self, folder: Path) -> int | None:
         """A run of this SuperLink that is not over and writes to the run folder `folder`."""
@@ -83,6 +120,13 @@ class SuperLink:
             raise RoundError(f"{self.name}: did not start the run; its log says why.")
         return int(answer.run_id)
 
+    def stop(self, run: int) -> None:
+        """End a run; what it has done is in its journal."""
+        with self._answering():
+            stopped = self._client.StopRun(StopRunRequest(run_id=run)).success
+        if not stopped:
+            raise RoundError(f"{self.name}: run {run} could not be stopped; it may be over.")
+
     def status(self, run: int) -> RunStatus:
         """Where a run is, in Flower's words, and why it failed if it did."""
         with self._answering():
@@ -96,10 +140,17 @@ class SuperLink:
             told = FlowerError.from_json(error.response.text)
             raise RoundError(f"{self.name}: refuses: {told.message if told else error}") from None
         except httpx.HTTPError as error:
-            raise RoundError(
+            raise NoAnswer(
                 f"{self.name}: no SuperLink answers at {self._address} ({error}); start it, or mend its address and "
                 f"certificate in {flower_config()}."
             ) from None
+
+
+def _node(told: NodeInfo) -> Node:
+    key = load_pem_public_key(told.public_key).public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    online = told.status == _ONLINE
+    since = told.last_activated_at if online else told.last_deactivated_at or told.last_activated_at
+    return Node(told.node_id, told.name, key.decode(), online, since)
 
 
 @contextmanager
