@@ -36,7 +36,7 @@ def review(theirs: Mapping[str, bytes], ours: Mapping[str, bytes]) -> Review:
     parts = [_summary(len(theirs), changed, new, missing)]
     parts += [_difference(name, ours.get(name), theirs.get(name)) for name in shown]
     digest = bundle_digest(theirs)
-    return Review(digest, changed, new, missing, "\n".join([*parts, f"digest {digest}"]) + "\n")
+    return Review(digest, changed, new, missing, "\n".join([*parts, f"digest {digest}"]))
 
 
 def _summary(files: int, *kinds: tuple[str, ...]) -> str:
