@@ -1,7 +1,7 @@
 # make demo   four virtual hospitals train together, and a pooled AUC comes out
 # make test   lint, format, types, all tests
 # make check  the fast part of it
-# make bench  ratios, measured in one run
+# make bench  ratios, measured in one run of an hour; PARTS='peers memory' measures these alone
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +27,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(PARTS)
 
 # torch comes first and by its exact version: asked for by a range, an index may serve a build with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt

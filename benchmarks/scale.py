@@ -1,8 +1,8 @@
 """What hospitals cost the coordinator: bytes, seconds, memory and disk, by their number.
 
-`python -m benchmarks.scale` measures with 10 to 200 sites, each number in a process of its own, computes 1,000 from a
-straight line through them, and prints the tables of docs/scale.md. The ServerApp is the real one; its sites answer in
-the same process, one after another as over a network, and what they take is not counted.
+`python -m benchmarks.scale` measures with 10 to 200 sites, each number in a process of its own, computes 1,000 from the
+straight line through them (least squares), and prints the table of docs/scale.md. The ServerApp is the real one; its
+sites answer in the same process, one after another as over a network, and what they take is not counted.
 """
 
 import json
