@@ -89,9 +89,11 @@ class Federation:
         """
         deadline_s = deadlines * self.settings.deadline_s
         names = {node: site for node, site in self.sites.names.items() if site in plans}
-        asked = [message for message in messages if message.metadata.dst_node_id in names]
-        for message in asked:
-            message.content = records.with_plan(message.content, plans[names[message.metadata.dst_node_id]])
+        asked = [  # made anew: one that is sent again would have come to the end of its time
+            Message(records.with_plan(message.content, plans[names[node]]), node, message.metadata.message_type)
+            for message in messages
+            if (node := message.metadata.dst_node_id) in names
+        ]
         whom = [names[message.metadata.dst_node_id] for message in asked]
         self.progress.step(label, whom, datetime.now() + timedelta(seconds=deadline_s))
         for answer in exchange(self.grid, asked, names, deadline_s):

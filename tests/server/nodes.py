@@ -55,6 +55,9 @@ class FunctionGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         ids = []
         for message in messages:
+            if message.metadata.created_at + message.metadata.ttl < time.time():  # as a SuperLink does
+                ids.append("")
+                continue
             message_id = f"m{len(self.replies)}-{message.metadata.dst_node_id}-{time.monotonic_ns()}"
             message.metadata.__dict__["_message_id"] = message_id
             answer = self.nodes[message.metadata.dst_node_id](message.metadata.message_type, message.content)

@@ -92,7 +92,7 @@ def test_a_round_with_too_few_updates_asks_again_whoever_gave_none() -> None:
             asked.append("a")
         return site("a", 1.0)(kind, content)
 
-    results, _ = run({1: counting, 2: failing_once}, rounds=1, minimum_sites=2, wait_s=20)
+    results, _ = run({1: counting, 2: failing_once}, rounds=1, minimum_sites=2, wait_s=20, deadline_s=0.5)
     assert results[0].weights.tolist() == [3.0] * 3
     assert sorted(asked) == ["a", "b", "b"]
     assert results[0].refused == {}
