@@ -46,7 +46,9 @@ def init(
     ] = None,
     labels: Annotated[str | None, typer.Option(help="Table of what is known of the studies.")] = None,
 ) -> None:
-    """Write a commented site.yaml and an empty labels.csv; asks for what no option says."""
+    """Write a commented site.yaml, an empty labels.csv and the site's key; asks for what no option says."""
+    from client.keys import public_key
+    from client.site_settings import read_site
     from client.site_template import suggested_name, write_site
 
     answers = {
@@ -59,7 +61,9 @@ def init(
         print(f"written  {path}")
     for path in written.kept:
         print(f"kept     {path} (it was there)")
-    print(f"\nFill in the labels, one row a study; then:  bloodnet-client check {folder}")
+    print("\nThe coordinator knows this site by the public half of its key; the private half stays here:\n")
+    print(public_key(folder / read_site(folder).settings.key))
+    print(f"Fill in the labels, one row a study; then:  bloodnet-client check {folder}")
 
 
 @app.command()

@@ -23,6 +23,8 @@ from client.site_settings import SITE_FILE, Site
 _NEAR: Final = ("127.0.0.1", "localhost", "::1")
 _QUIET: Final = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 _HOME: Final = "FLWR_HOME"
+_CHILDREN: Final = {"FLWR_LOG_LEVEL": "WARNING"}
+"""Of what the SuperNode starts, processes for each message, only what is wrong is logged, unless set otherwise."""
 
 
 def become_node(site: Site, port: int, health: str) -> NoReturn:
@@ -67,7 +69,7 @@ def surroundings(now: Mapping[str, str], site: Site) -> dict[str, str]:
     exempt = ",".join(dict.fromkeys([*near, *_NEAR]))
     path = f"{Path(sys.executable).parent}{os.pathsep}{now.get('PATH', '')}"
     home = now.get(_HOME) or str(site.cache / "flower")
-    return {**now, **_QUIET, _HOME: home, "PATH": path, "NO_PROXY": exempt, "no_proxy": exempt}
+    return {**_CHILDREN, **now, **_QUIET, _HOME: home, "PATH": path, "NO_PROXY": exempt, "no_proxy": exempt}
 
 
 def _require_certificate(path: Path) -> None:

@@ -18,9 +18,10 @@ from client.site_settings import Metric, Policy
 from strategies.evaluation_records import SiteEvaluation
 from strategies.records import Training
 
-NOT_LOGGED: Final = "not-logged"
+NOT_LOGGED, NOT_APPROVED = "not-logged", "not-approved"
 
 POLICY_REFUSALS: Final[Mapping[str, str]] = {
+    NOT_APPROVED: "the run's code is not what is installed at the site, and nobody there has approved it",
     "not-allowed": "`ask_before_run` is set, and nobody has typed `bloodnet-client allow` for this run",
     "quiet-hours": "a training would start in the site's `quiet_hours`",
     "too-many-epochs": "more epochs in one round than `maximum_local_epochs`",

@@ -1,4 +1,4 @@
-"""What `bloodnet-client init` writes: a commented site.yaml and an empty labels.csv.
+"""What `bloodnet-client init` writes: a commented site.yaml, an empty labels.csv and a key.
 
 Comments and defaults come from the settings model itself, so that the file and what is read of it cannot drift apart.
 """
@@ -17,6 +17,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.settings import Settings, validated
+from client.keys import make_node_key
 from client.label_table import COLUMNS
 from client.site_settings import SITE_FILE, SiteSettings
 
@@ -47,7 +48,7 @@ class Written:
 
 
 def write_site(folder: Path, answers: Mapping[str, Any]) -> Written:
-    """Write site.yaml, and the labels table where there is none, into `folder`, which is made if need be.
+    """Write site.yaml, and a labels table and a key where there are none, into `folder`, which is made if need be.
 
     Raises SettingsError for an answer that site.yaml could not hold, DataError where there is a site.yaml already or
     nothing can be written.
@@ -56,15 +57,18 @@ def write_site(folder: Path, answers: Mapping[str, Any]) -> Written:
     if path.exists():
         raise DataError(f"{path}: is there already and stays as it is; edit it, or move it away and type init again.")
     text = site_yaml(answers)
-    labels = folder / validated(SiteSettings, answers).labels
+    settings = validated(SiteSettings, answers)
+    labels, key = folder / settings.labels, folder / settings.key
     if not labels.parent.is_dir() and labels.parent != folder:
         raise DataError(f"{labels.parent}: there is no such folder; make it, or give --labels another one.")
     make_folder(folder)
-    kept = (labels,) if labels.exists() else ()
-    if not kept:
+    kept = tuple(file for file in (labels, key) if file.exists())
+    if labels not in kept:
         write_whole(labels, labels_csv())
+    if key not in kept:
+        make_node_key(key)
     write_whole(path, text)
-    return Written((path,) if kept else (path, labels), kept)
+    return Written(tuple(file for file in (path, labels, key) if file not in kept), kept)
 
 
 def site_yaml(answers: Mapping[str, Any]) -> str:

@@ -10,19 +10,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from flwr.supercore.logger import FLOWER_LOGGER, update_console_handler
+from flwr.supercore.logger import FLOWER_LOGGER, console_handler, update_console_handler
 from flwr.supernode.cli import flower_supernode
 
 from bloodnet_model.commands import run_command
 from client.approval import approved_bundles, bundle_digest, bundle_files, keep_refused
 from client.egress import Departure, write_down
 from client.guard import Judge, stand_guard
+from client.policy import NOT_APPROVED
 from client.site_settings import Site, read_site
 from strategies.bundle import app_bundle
 
 BUNDLE: Final = "bundle"
 """Kind of the egress log's line for a run whose bundle was refused."""
-NOT_APPROVED: Final = "not-approved"
 
 log = logging.getLogger("bloodnet.client")
 
@@ -63,7 +63,9 @@ def set_up_logs() -> None:
     logging.basicConfig(format="%(levelname)s %(asctime)s: %(message)s", level=logging.WARNING)
     log.setLevel(logging.INFO)
     FLOWER_LOGGER.propagate = False
-    update_console_handler(timestamps=True, colored=sys.stderr.isatty())
+    FLOWER_LOGGER.addFilter(lambda record: bool(record.getMessage().strip()))
+    level = min(logging.INFO, console_handler.level)
+    update_console_handler(level=level, timestamps=True, colored=sys.stderr.isatty())
 
 
 def _refused(run: int, digest: str) -> Departure:

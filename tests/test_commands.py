@@ -19,7 +19,12 @@ COMMANDS = {
     ("bloodnet-simulate", "triage-benefit"): ("--run", "--sensitivity", "--arrivals-per-hour", "--json"),
     ("bloodnet-simulate", "reproduce"): ("cq500-table",),
     ("bloodnet-simulate", "reproduce", "cq500-table"): ("--data", "--sites"),
-    ("bloodnet-client",): ("init", "check", "index", "triage", "export"),
+    ("bloodnet-client",): ("init", "check", "index", "triage", "export", "run", "review", "approve", "allow", "audit"),
+    ("bloodnet-client", "run"): ("FOLDER", "--port", "--health"),
+    ("bloodnet-client", "review"): ("BUNDLE", "--site"),
+    ("bloodnet-client", "approve"): ("BUNDLE", "--site", "--revoke"),
+    ("bloodnet-client", "allow"): ("RUN", "--site", "--revoke"),
+    ("bloodnet-client", "audit"): ("FOLDER", "--noted", "--json"),
     ("bloodnet-client", "triage"): ("--model", "--threshold", "--out", "--json"),
     ("bloodnet-client", "export"): ("--model", "--format", "--sensitivity", "--out"),
     ("bloodnet-client", "init"): ("--name", "--dicom", "--labels"),
@@ -161,7 +166,10 @@ def test_init_writes_a_site_that_check_reads(tmp_path: Path) -> None:
     shown = call("bloodnet-client", "init", "St. Elsewhere", "--dicom", "pacs", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     folder = tmp_path / "St. Elsewhere"
-    assert {path.name for path in folder.iterdir()} == {"site.yaml", "labels.csv"}
+    assert {path.name for path in folder.iterdir()} == {"site.yaml", "labels.csv", "node.key"}
+    assert (folder / "node.key").stat().st_mode & 0o077 == 0
+    assert "ecdsa-sha2-nistp384 " in shown.stdout
+    assert "PRIVATE" not in shown.stdout
     assert "name: St-Elsewhere" in (folder / "site.yaml").read_text()
     shown = call("bloodnet-client", "check", folder)
     assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
@@ -176,6 +184,17 @@ def test_init_refuses_a_name_that_cannot_travel(tmp_path: Path) -> None:
     assert shown.returncode == 2
     assert "name" in shown.stderr
     assert not (tmp_path / "here").exists()
+
+
+def test_a_site_that_cannot_connect_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("name: a\ndicom: ['.']\n")
+    (tmp_path / "scan.dcm").write_bytes(b"")
+    shown = call("bloodnet-client", "run", tmp_path)
+    assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
+    assert "names no coordinator; write `coordinator: HOST:PORT` below `policy:`" in shown.stderr
+    shown = call("bloodnet-client", "audit", tmp_path)
+    assert shown.returncode == 2
+    assert "nothing has left this site" in shown.stderr
 
 
 @pytest.mark.slow

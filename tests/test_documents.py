@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from bloodnet_model.reasons import FAULTS, REASONS
+from client.policy import POLICY_REFUSALS
 from client.remedies import REMEDIES
 from simulation.public_data.registry import DATA_SETS
 from simulation.settings import FOLDER, PARTITIONS, SYNTHETIC
@@ -25,3 +26,8 @@ def test_every_data_set_and_partition_is_documented() -> None:
 def test_every_reason_has_a_remedy_that_is_known() -> None:
     assert REMEDIES.keys() <= REASONS.keys()
     assert FAULTS.keys() <= REMEDIES.keys()
+
+
+def test_every_refusal_by_policy_is_documented_in_its_own_words() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| .+ \|$", (DOCS / "hospital-it.md").read_text(), re.MULTILINE)
+    assert dict(rows) == POLICY_REFUSALS

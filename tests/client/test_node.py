@@ -92,6 +92,8 @@ def test_loopback_needs_no_proxy_and_nothing_phones_home(ready: Site, before: st
     assert set(exempt) == {"127.0.0.1", "localhost", "::1", *(before.split(",") if before else [])}
     assert len(exempt) == len(set(exempt))
     assert there["no_proxy"] == there["NO_PROXY"]
+    assert there["FLWR_LOG_LEVEL"] == "WARNING"
+    assert surroundings({"FLWR_LOG_LEVEL": "DEBUG"}, ready)["FLWR_LOG_LEVEL"] == "DEBUG"
     assert (there["FLWR_TELEMETRY_ENABLED"], there["FLWR_DISABLE_UPDATE_CHECK"]) == ("0", "1")
     assert Path(there["FLWR_HOME"]).is_relative_to(ready.cache)
 
