@@ -1,5 +1,6 @@
 """`bloodnet-server`: the coordinator's command. Heavy imports are made inside the commands."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ class Format(StrEnum):
 
 
 def main() -> None:
+    _reach_loopback_directly()
     run_command(app)
 
 
@@ -114,3 +116,10 @@ def report(
             print(write_text(text, out))
     if figures is not None:
         print(f"{write_figures(runs, figures)} figures in {figures}", file=sys.stderr)
+
+
+def _reach_loopback_directly() -> None:
+    """A proxy of this machine's network is not for what talks on this machine: commands, SuperLink and ServerApp."""
+    near = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    exempt = ",".join(dict.fromkeys([*filter(None, near.split(",")), "127.0.0.1", "localhost", "::1"]))
+    os.environ.update({"NO_PROXY": exempt, "no_proxy": exempt})

@@ -97,3 +97,17 @@ def sites(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="
 
 def _effect(is_up: bool) -> str:
     return "The SuperLink knows." if is_up else "The SuperLink does not run; `bloodnet-server up` will tell it."
+
+
+@app.command()
+def up(folder: Folder) -> None:
+    """Open the door to hospitals: SuperLink and nginx in the foreground, until Ctrl-C or SIGTERM.
+
+    Exit code 1 where one of them dies; let a service manager start it again.
+    """
+    import sys
+
+    from server.coordinator.home import read_home
+    from server.coordinator.up import serve
+
+    serve(read_home(folder), lambda sentence: print(sentence, file=sys.stderr, flush=True))

@@ -18,6 +18,8 @@ from server.certificates import AUTHORITY, SERVER, host_name
 
 CONFIG: Final = "coordinator.yaml"
 LOOPBACK: Final = "127.0.0.1"
+LOOPBACK_NAME: Final = "localhost"
+"""By which nginx knows the SuperLink: it holds certificates against names alone, and not against addresses."""
 ListenAddress = Annotated[str, Field(pattern=r"^([0-9.]+|\[[0-9A-Fa-f:.]+\])$")]
 
 

@@ -13,7 +13,7 @@ from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.settings import validated
 from server.certificates import AUTHORITY_KEY, issue_server_certificate, make_authority, shown
-from server.coordinator.home import CONFIG, LOOPBACK, CoordinatorSettings, Home, read_home
+from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, CoordinatorSettings, Home, read_home
 from server.coordinator.proxy import write_proxy
 
 RENEWED_DAYS: Final = 60
@@ -86,7 +86,7 @@ def _authority(home: Home) -> list[str]:
 
 
 def _certificate(home: Home) -> list[str]:
-    path, hosts = home.certificate, [*home.settings.hosts, LOOPBACK]
+    path, hosts = home.certificate, [*home.settings.hosts, LOOPBACK, LOOPBACK_NAME]
     why = "written "
     if path.exists():
         now = shown(path)

@@ -10,10 +10,11 @@ from jinja2 import StrictUndefined, Template
 
 from bloodnet_model.files import make_folder, write_whole
 from server.certificates import AUTHORITY, SERVER, SERVER_KEY
-from server.coordinator.home import LOOPBACK, Home
+from server.coordinator.home import LOOPBACK, LOOPBACK_NAME, Home
 
 PROXY: Final = "nginx.conf"
 REFUSED: Final = "refused.log"
+PID: Final = "nginx.pid"
 TEMPORARY: Final = "temporary"
 
 ROUTES: Final = (
@@ -36,7 +37,7 @@ _TEMPLATE: Final = Template(
 # Written by `bloodnet-server`; change coordinator.yaml, and it is written anew.
 worker_processes auto;
 daemon off;
-pid nginx.pid;
+pid {{ pid }};
 error_log stderr warn;
 events { worker_connections 1024; }
 http {
@@ -105,12 +106,13 @@ def proxy_configuration(home: Home) -> str:
         port=settings.port,
         listen=settings.listen,
         superlink=f"{LOOPBACK}:{settings.superlink_port}",
-        loopback=LOOPBACK,
+        loopback=LOOPBACK_NAME,
         routes=ROUTES,
         authority=AUTHORITY,
         certificate=SERVER,
         key=SERVER_KEY,
         refused=REFUSED,
+        pid=PID,
         temporary=TEMPORARY,
     )
     return configuration

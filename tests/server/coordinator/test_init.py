@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from bloodnet_model.errors import BloodNetError, DataError, SettingsError
 from server.certificates import AUTHORITY_KEY, SERVER_KEY, issue_server_certificate, shown
 from server.cli import app
-from server.coordinator.home import CONFIG, LOOPBACK, read_home
+from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, read_home
 from server.coordinator.init import RENEWED_DAYS, initialise
 from server.coordinator.proxy import PROXY, ROUTES
+
+NEAR = (LOOPBACK, LOOPBACK_NAME)
 
 
 def test_a_new_folder_is_private_and_has_all_that_up_needs(tmp_path: Path) -> None:
@@ -25,7 +27,7 @@ def test_a_new_folder_is_private_and_has_all_that_up_needs(tmp_path: Path) -> No
     for file in (home.folder / CONFIG, home.keys / AUTHORITY_KEY, home.keys / SERVER_KEY):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     certificate = shown(home.certificate)
-    assert certificate.hosts == {"fl.example.org", "10.1.2.3", LOOPBACK}
+    assert certificate.hosts == {"fl.example.org", "10.1.2.3", *NEAR}
     assert certificate.days_left(datetime.now(UTC)) in (395, 396)
     proxy = (home.nginx / PROXY).read_text()
     assert "listen 0.0.0.0:8443 ssl;" in proxy
@@ -46,7 +48,7 @@ def test_other_hosts_get_another_certificate_of_the_same_authority(tmp_path: Pat
     first = initialise(tmp_path, ["fl.example.org"], 8443)
     again = initialise(tmp_path, ["fl2.example.org"], None)
     assert again.fingerprint == first.fingerprint
-    assert shown(again.home.certificate).hosts == {"fl2.example.org", LOOPBACK}
+    assert shown(again.home.certificate).hosts == {"fl2.example.org", *NEAR}
     assert again.home.settings.port == 8443
     assert "the hosts have changed" in again.done[2]
 
@@ -54,7 +56,7 @@ def test_other_hosts_get_another_certificate_of_the_same_authority(tmp_path: Pat
 @pytest.mark.parametrize(("days", "renewed"), [(RENEWED_DAYS, True), (RENEWED_DAYS + 2, False)])
 def test_a_certificate_is_renewed_when_it_soon_expires(tmp_path: Path, days: int, renewed: bool) -> None:
     home = initialise(tmp_path, ["fl.example.org"], None).home
-    issue_server_certificate(home.keys, ["fl.example.org", LOOPBACK], days)
+    issue_server_certificate(home.keys, ["fl.example.org", *NEAR], days)
     done = initialise(tmp_path, [], None).done[2]
     assert done.startswith("renewed" if renewed else "kept")
     assert (shown(home.certificate).days_left(datetime.now(UTC)) > 300) is renewed

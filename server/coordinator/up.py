@@ -1,0 +1,166 @@
+"""`bloodnet-server up`: a SuperLink that this machine alone reaches, and nginx, the door to it, until told to end.
+
+The door opens when the SuperLink lets in those who are admitted and nobody else. If one of the two dies, both end: a
+service manager starts them again, and a run goes on by `bloodnet-server resume`.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import psutil
+
+from bloodnet_model.errors import DataError, RoundError, SettingsError
+from server.certificates import AUTHORITY, SERVER, SERVER_KEY, shown
+from server.coordinator.admissions import bring_in_step
+from server.coordinator.home import LOOPBACK, Home
+from server.coordinator.init import RENEWED_DAYS
+from server.coordinator.proxy import PID, PROXY, write_proxy
+from server.launch import NoAnswer, superlink
+
+Say = Callable[[str], None]
+Programs = dict[str, subprocess.Popen[bytes]]
+
+_START_S: Final = 120.0
+_GRACE_S: Final = 10.0
+_POLL_S: Final = 0.5
+_HOME: Final = "FLWR_HOME"
+_QUIET: Final = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+
+
+def serve(home: Home, say: Say) -> None:
+    """Serve until SIGTERM or SIGINT; must be called from the main thread.
+
+    Raises SettingsError or DataError where it cannot begin, RoundError where the SuperLink or nginx ends by itself.
+    """
+    nginx = _nginx()
+    _require_valid_certificate(home, say)
+    write_proxy(home)
+    with _alone(home), _told_to_end() as ended, _programs(home) as programs:
+        programs["SuperLink"] = _start(superlink_command(home), home, home.folder)
+        _wait_until(lambda: _is_in_step(home), "The SuperLink", programs, ended)
+        if not ended.is_set():
+            (home.nginx / PID).unlink(missing_ok=True)
+            programs["nginx"] = _start([nginx, "-p", f"{home.nginx}/", "-c", PROXY, "-e", "stderr"], home, home.nginx)
+            _wait_until((home.nginx / PID).exists, "nginx", programs, ended)  # written when its port is its own
+            say(f"up: hospitals reach {', '.join(home.settings.hosts)} at port {home.settings.port}; Ctrl-C ends it")
+        while not ended.wait(_POLL_S):
+            _require_alive(programs)
+    say("down")
+
+
+def superlink_command(home: Home) -> list[str]:
+    """The SuperLink's, with TLS, SuperNode authentication and a database, on this machine's own address alone."""
+    command = [str(Path(sys.executable).parent / "flower-superlink")]
+    command += ["--host", LOOPBACK, "--port", str(home.settings.superlink_port), "--enable-supernode-auth"]
+    command += ["--ssl-ca-certfile", str(home.keys / AUTHORITY), "--ssl-certfile", str(home.keys / SERVER)]
+    command += ["--ssl-keyfile", str(home.keys / SERVER_KEY), "--database", str(home.database)]
+    return [*command, "--disable-runtime-dependency-installation"]
+
+
+def _nginx() -> str:
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+    if found is None:
+        raise SettingsError("nginx is not installed; type `sudo apt-get install nginx-light`.")
+    return found
+
+
+def _require_valid_certificate(home: Home, say: Say) -> None:
+    left = shown(home.certificate).days_left(datetime.now(UTC))
+    renew = f"`bloodnet-server init {home.folder}` renews it, and hospitals need nothing new"
+    if left < 0:
+        raise DataError(f"{home.certificate}: has expired; {renew}.")
+    if left <= RENEWED_DAYS:
+        say(f"{home.certificate} expires in {left} days; {renew}")
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """No second one in the same folder; what one that was killed has left behind is ended."""
+    with (home.flower / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{home.folder}: is up already; end that `bloodnet-server up` first.") from None
+        _end(home)
+        yield
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Event]:
+    """Set when this process is asked to end, by a service manager or by Ctrl-C."""
+    ended = Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _programs(home: Home) -> Iterator[Programs]:
+    programs: Programs = {}
+    try:
+        yield programs
+    finally:
+        for program in reversed(programs.values()):  # the door first
+            program.terminate()
+        for program in programs.values():
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(_GRACE_S)
+        _end(home)
+        for program in programs.values():
+            program.wait()
+
+
+def _start(command: list[str], home: Home, folder: Path) -> subprocess.Popen[bytes]:
+    """In a session of its own, since Ctrl-C is for us; its files are for their owner alone. Its words are ours."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    surroundings = {"FLWR_LOG_LEVEL": "WARNING", **os.environ, **_QUIET, _HOME: str(home.flower), "PATH": path}
+    return subprocess.Popen(
+        command, env=surroundings, cwd=folder, umask=0o077, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _is_in_step(home: Home) -> bool:
+    """Whether the SuperLink answers, and so lets in who is admitted."""
+    with superlink(home.connection) as link, suppress(NoAnswer):
+        bring_in_step(home, link)
+        return True
+    return False
+
+
+def _wait_until(happened: Callable[[], bool], what: str, programs: Programs, ended: Event) -> None:
+    """Until something has happened, or we were told to end."""
+    end = time.monotonic() + _START_S
+    while not ended.is_set() and not happened():
+        _require_alive(programs)
+        if time.monotonic() > end:
+            raise RoundError(f"{what} is not ready within {_START_S:.0f} s; its own words are above.")
+        ended.wait(_POLL_S)
+
+
+def _require_alive(programs: Programs) -> None:
+    for name, program in programs.items():
+        if program.poll() is not None:
+            raise RoundError(f"{name} ended by itself with code {program.returncode}; its own words are above.")
+
+
+def _end(home: Home) -> None:
+    """Kill what is left of this folder's programs; some of Flower's outlive their parent, and so do nginx's workers."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # others' processes, and those that end meanwhile
+            ours = process.environ().get(_HOME) == str(home.flower) or process.cwd() == str(home.nginx)
+            if ours and process.pid != os.getpid():
+                process.kill()
