@@ -3,7 +3,8 @@
 Flower has no door for a site's own check, and of bundles that are not signed by its makers it refuses all or none. So
 two functions of its SuperNode are wrapped: the one that fetches a bundle when a run's first message comes, and the one
 that would verify its signature. A refused message is answered with Flower's own error for bundles; other runs go on.
-Since this stands on Flower's inner parts, it stands on one version of them, and does not start on another.
+A third function is wrapped so that errors leave without their texts (`client.bare_errors`). Since all this stands on
+Flower's inner parts, it stands on one version of them, and does not start on another.
 """
 
 import dataclasses
@@ -13,11 +14,12 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from flwr.supercore.fab import Fab
 
 from bloodnet_model.errors import SettingsError
+from client.bare_errors import OnError, without_texts
 
 TESTED: Final = "1.41.0"
 """The version of Flower whose SuperNode was read and tried."""
@@ -29,7 +31,7 @@ GetFab = Callable[[str, int], Fab]
 """Flower's way to a bundle: by its hash and its run's number."""
 
 _MODULE: Final = "flwr.supernode.start_client_internal"
-_PULL, _VERIFY = "_pull_and_store_message", "_verify_fab"
+_PULL, _VERIFY, _PUSH = "_pull_and_store_message", "_verify_fab", "_push_messages"
 _VERDICT: Final = "valid_license"
 """Flower looks whether a bundle's verifications have this key, and verifies further if so."""
 _APPROVED, _REFUSED = "approved at this site", "not approved at this site"
@@ -37,22 +39,27 @@ _APPROVED, _REFUSED = "approved at this site", "not approved at this site"
 log = logging.getLogger("bloodnet.client")
 
 
-def stand_guard(judge: Judge) -> None:
+def stand_guard(judge: Judge, on_error: OnError) -> None:
     """From now on a SuperNode of this process runs a bundle only if `judge` says so; whatever `judge` raises refuses.
 
+    on_error: told of every answer that is an error, of a refused bundle's too
     Raises SettingsError on another version of Flower than `TESTED`, or where its parts are not what they were.
     """
     node = import_module(_MODULE)
-    pull: Any = getattr(node, _PULL, None)
-    verify: Any = getattr(node, _VERIFY, None)
-    sound = version("flwr") == TESTED and _takes(pull, "get_fab", "trusted_entities") and _takes(verify, "fab")
-    if not sound:
+    pull, verify, push = (getattr(node, name, None) for name in (_PULL, _VERIFY, _PUSH))
+    if not (
+        version("flwr") == TESTED
+        and _takes(pull, "get_fab", "trusted_entities")
+        and _takes(verify, "fab")
+        and _takes(push, "state", "object_store")
+    ):
         raise SettingsError(
             f"flwr {version('flwr')}: the check of what runs here was tried with {TESTED} alone, so nothing is "
             f"started; install flwr=={TESTED}."
         )
     setattr(node, _PULL, _judged(pull, judge))
     setattr(node, _VERIFY, lambda fab, _: fab.verifications == {_VERDICT: _APPROVED})
+    setattr(node, _PUSH, without_texts(push, on_error))
 
 
 def _judged(pull: Callable[..., int | None], judge: Judge) -> Callable[..., int | None]:
@@ -78,5 +85,5 @@ def _allows(judge: Judge, fab: Fab, run_id: int) -> bool:
         return False
 
 
-def _takes(function: object, *names: str) -> bool:
+def _takes(function: Callable[..., Any] | None, *names: str) -> TypeGuard[Callable[..., Any]]:
     return callable(function) and set(names) <= set(inspect.signature(function).parameters)

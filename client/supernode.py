@@ -4,16 +4,20 @@
 """
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from flwr.app import Message
+from flwr.common.constant import ErrorCode
 from flwr.supercore.logger import FLOWER_LOGGER, console_handler, update_console_handler
 from flwr.supernode.cli import flower_supernode
 
 from bloodnet_model.commands import run_command
+from bloodnet_model.errors import BloodNetError
 from client.approval import approved_bundles, bundle_digest, bundle_files, keep_refused
 from client.egress import Departure, write_down
 from client.guard import Judge, stand_guard
@@ -21,8 +25,11 @@ from client.policy import NOT_APPROVED
 from client.site_settings import Site, read_site
 from strategies.bundle import app_bundle
 
-BUNDLE: Final = "bundle"
-"""Kind of the egress log's line for a run whose bundle was refused."""
+NODE_ERROR: Final = "node-error"
+"""Code in the egress log of an app's process that failed; the coordinator calls it so, too."""
+
+_NOISE: Final = r"\s*|FAB verification failed.*|Cannot get processing duration.*"
+"""Messages of Flower's that say nothing, or what our own say better, about a bundle that was refused."""
 
 log = logging.getLogger("bloodnet.client")
 
@@ -32,7 +39,7 @@ def main() -> None:
     site = read_site(Path(folder))
     set_up_logs()
     own = bundle_digest(bundle_files(app_bundle()))
-    stand_guard(judge_for(site, own))
+    stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
     flower_supernode()
 
@@ -52,7 +59,6 @@ def judge_for(site: Site, own: str) -> Judge:
             *(run, digest, site.settings.name, digest),
         )
         keep_refused(site.kept, digest, bundle)
-        write_down(site.kept, _refused(run, digest))
         return False
 
     return judge
@@ -63,15 +69,36 @@ def set_up_logs() -> None:
     logging.basicConfig(format="%(levelname)s %(asctime)s: %(message)s", level=logging.WARNING)
     log.setLevel(logging.INFO)
     FLOWER_LOGGER.propagate = False
-    FLOWER_LOGGER.addFilter(lambda record: bool(record.getMessage().strip()))
+    FLOWER_LOGGER.addFilter(lambda record: not re.fullmatch(_NOISE, record.getMessage()))
     level = min(logging.INFO, console_handler.level)
     update_console_handler(level=level, timestamps=True, colored=sys.stderr.isatty())
 
 
-def _refused(run: int, digest: str) -> Departure:
-    """The egress log's line of Flower's answer to a run that was refused: an error code of no content."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Departure(now, str(run), 0, BUNDLE, NOT_APPROVED, 0, digest, None, None, 0.0)
+def note_error(kept: Path, error: Message) -> None:
+    """Write the egress log's line of an answer that Flower made itself: a refused bundle, or a process that failed.
+
+    It leaves even if that cannot be written, for Flower would wait for it for ever; it says no more than a number.
+    """
+    try:
+        write_down(kept, _error_line(error))
+    except BloodNetError as failure:
+        log.error("Run %d: error %d leaves without a line: %s", error.metadata.run_id, error.error.code, failure)
+
+
+def _error_line(error: Message) -> Departure:
+    said = error.metadata
+    return Departure(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        run=str(said.run_id),
+        round=0,
+        kind=said.message_type,
+        code=NOT_APPROVED if error.error.code == ErrorCode.INVALID_FAB else NODE_ERROR,
+        bytes=len(error.deflate()),
+        sha256=error.object_id,
+        norm=None,
+        clipped=None,
+        seconds=0.0,
+    )
 
 
 if __name__ == "__main__":

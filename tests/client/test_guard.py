@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.object_store import ObjectStoreFactory
@@ -20,18 +21,19 @@ from client.approval import approved_bundles, bundle_digest, bundle_files
 from client.audit import audit
 from client.guard import TESTED, stand_guard
 from client.site_settings import Site, SiteSettings
-from client.supernode import judge_for
+from client.supernode import judge_for, note_error
 from strategies.bundle import app_bundle
 from tests.client.bundles import changed_bundle
 
 NODE = import_module("flwr.supernode.start_client_internal")
+PARTS = ("_pull_and_store_message", "_verify_fab", "_push_messages")
 RUN = 5
 
 
 @pytest.fixture(autouse=True)
 def _flower_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the guard puts into Flower's module is taken out again."""
-    for name in ("_pull_and_store_message", "_verify_fab"):
+    for name in PARTS:
         monkeypatch.setattr(NODE, name, getattr(NODE, name))
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
 
@@ -41,35 +43,63 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path, SiteSettings(name="a", dicom=("d",)))
 
 
-def pulled(bundle: bytes, said_hash: str = "", **verifications: str) -> str:
-    """What Flower's own function makes of a first message whose run brings `bundle`: 'stored', or its error's text."""
-    store = ObjectStoreFactory().store()
+Sent = list[tuple[Message, bytes]]
+
+
+def node_state() -> tuple[Any, Any]:
     state = NodeStateFactory(ObjectStoreFactory()).state()
     state.set_node_id(7)
-    question = Message(RecordDict({"config": ConfigRecord({"a": 1})}), 7, "query.roll_call")
-    question.metadata.__dict__["_run_id"] = RUN
-    question.metadata.__dict__["_message_id"] = question.object_id
-    objects = get_all_nested_objects(question)
+    return state, ObjectStoreFactory().store()
+
+
+def question() -> Message:
+    asked = Message(RecordDict({"config": ConfigRecord({"a": 1})}), 7, "query.roll_call")
+    asked.metadata.__dict__["_run_id"] = RUN
+    asked.metadata.__dict__["_message_id"] = asked.object_id
+    return asked
+
+
+def pushed(state: Any, store: Any) -> Sent:
+    """What Flower's own function sends: messages, and the bytes of the object that each of them is."""
+    sent: list[Message] = []
+    objects: dict[str, bytes] = {}
+
+    def send(message: Message, tree: Any, _: float) -> tuple[set[str], str]:
+        sent.append(message)
+        return {tree.object_id}, "session"
+
+    def push_object(_: int, __: str, object_id: str, content: bytes) -> None:
+        objects[object_id] = content
+
+    NODE._push_messages(state=state, object_store=store, send=send, push_object=push_object)
+    return [(message, objects[message.metadata.message_id]) for message in sent]
+
+
+def pulled(bundle: bytes, said_hash: str = "", **verifications: str) -> str:
+    """What Flower's own functions make of a first message whose run brings `bundle`: 'stored', or its error's text."""
+    (state, store), asked = node_state(), question()
+    objects, tree = get_all_nested_objects(asked), get_object_tree(asked)
     said = said_hash or sha256(bundle).hexdigest()
     run = dataclasses.replace(Run.create_empty(RUN), fab_id="bloodnet/x", fab_version="1", fab_hash=said)
-    tree = get_object_tree(question)
     NODE._pull_and_store_message(
         state=state,
         object_store=store,
         node_config={},
-        receive=lambda: (question, tree),
+        receive=lambda: (asked, tree),
         get_run=lambda _: run,
         get_fab=lambda fab_hash, _: Fab(fab_hash, bundle, verifications),
         pull_object=lambda _, object_id: objects[object_id].deflate(),
         confirm_message_received=lambda _, __: None,
         trusted_entities=None,
     )
-    answers = state.get_messages_legacy(is_reply=True)
-    if answers:
-        assert state.get_run(RUN) is None  # and so no task was made, and the bundle was not kept
-        return str(answers[0].error.reason)
-    assert state.get_run(RUN) is not None
-    return "stored"
+    if state.get_run(RUN) is not None:
+        return "stored"
+    ((answer, _),) = pushed(state, store)  # no task was made, and the bundle was not kept
+    return f"error {answer.error.code}"
+
+
+def guarded(site: Site) -> None:
+    stand_guard(judge_for(site, own()), lambda error: note_error(site.kept, error))
 
 
 def own() -> str:
@@ -77,18 +107,18 @@ def own() -> str:
 
 
 def test_the_installed_bundle_goes_through(site: Site) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     assert pulled(app_bundle()) == "stored"
     assert not site.kept.exists()
 
 
 def test_a_modified_bundle_is_refused_kept_and_logged_until_it_is_approved(site: Site) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     bundle = changed_bundle("raise SystemExit")
     digest = bundle_digest(bundle_files(bundle))
-    assert pulled(bundle) == "The FAB could not be verified."
+    assert pulled(bundle) == f"error {ErrorCode.INVALID_FAB}"
     (line,) = audit(site.kept).lines
-    assert (line.kind, line.code, line.run, line.sha256) == ("bundle", "not-approved", str(RUN), digest)
+    assert (line.kind, line.code, line.run) == ("query.roll_call", "not-approved", str(RUN))
     assert (site.kept / "refused" / f"{digest}.fab").read_bytes() == bundle
     approved_bundles(site.kept).grant(digest)
     assert pulled(bundle) == "stored"
@@ -97,24 +127,24 @@ def test_a_modified_bundle_is_refused_kept_and_logged_until_it_is_approved(site:
 
 
 def test_what_the_coordinator_says_of_a_bundle_changes_nothing(site: Site) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     assert pulled(changed_bundle("x = 1"), valid_license="approved at this site") != "stored"
     assert pulled(app_bundle(), valid_license="") == "stored"
 
 
 def test_a_bundle_that_is_not_the_one_announced_is_refused(site: Site) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     assert pulled(app_bundle(), said_hash="0" * 64) != "stored"
 
 
 @pytest.mark.parametrize("bundle", [b"", b"no zip"])
 def test_what_is_no_bundle_is_refused(site: Site, bundle: bytes) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     assert pulled(bundle) != "stored"
 
 
 def test_approvals_that_cannot_be_read_refuse(site: Site) -> None:
-    stand_guard(judge_for(site, own()))
+    guarded(site)
     site.kept.mkdir(parents=True)
     approved_bundles(site.kept).path.write_text("{")
     assert pulled(changed_bundle("x = 1")) != "stored"
@@ -122,8 +152,61 @@ def test_approvals_that_cannot_be_read_refuse(site: Site) -> None:
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", False])
 def test_only_a_plain_yes_lets_through(answer: Any) -> None:
-    stand_guard(lambda bundle, said_hash, run: answer)
+    stand_guard(lambda bundle, said_hash, run: answer, print)
     assert pulled(app_bundle()) != "stored"
+
+
+def crash(state: Any, store: Any, text: str) -> str:
+    """An app's process that failed has handed in its exception's text, as Flower's does; the id of its question."""
+    asked = question()
+    answer = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, text), reply_to=asked)
+    NODE._insert_message(answer, state, store)
+    return asked.metadata.message_id
+
+
+def test_the_text_of_a_failed_process_stays_and_its_number_has_a_line(site: Site) -> None:
+    guarded(site)
+    state, store = node_state()
+    asked = crash(state, store, "<class 'OSError'>:<'/data/patients-of-dr-mueller'>")
+    ((message, content),) = pushed(state, store)
+    assert message.error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert message.metadata.reply_to_message_id == asked
+    assert message.object_id == message.metadata.message_id == sha256(content).hexdigest()
+    assert "mueller" not in str(message.error)
+    assert b"mueller" not in content
+    (line,) = audit(site.kept).lines
+    assert (line.kind, line.code, line.run, line.sha256) == (
+        "query.roll_call",
+        "node-error",
+        str(RUN),
+        message.object_id,
+    )
+    assert not state.get_messages_legacy(is_reply=True)
+
+
+def test_a_failed_process_does_not_stop_the_node_when_the_log_cannot_be_written(site: Site) -> None:
+    guarded(site)
+    site.cache.write_text("in the way")
+    state, store = node_state()
+    crash(state, store, "text")
+    assert len(pushed(state, store)) == 1
+
+
+def test_an_answer_of_the_app_is_sent_as_it_is(site: Site) -> None:
+    guarded(site)
+    state, store = node_state()
+    answer = Message(RecordDict({"config": ConfigRecord({"b": 2})}), reply_to=question())
+    NODE._insert_message(answer, state, store)
+    ((message, _),) = pushed(state, store)
+    assert message.content == answer.content
+    assert not site.kept.exists()
+
+
+def test_without_the_guard_texts_leave() -> None:
+    state, store = node_state()
+    crash(state, store, "/data/patients-of-dr-mueller")
+    ((_, content),) = pushed(state, store)
+    assert b"mueller" in content
 
 
 def test_without_the_guard_a_modified_bundle_goes_through() -> None:
@@ -134,14 +217,14 @@ def test_without_the_guard_a_modified_bundle_goes_through() -> None:
 def test_another_version_of_flower_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.guard.version", lambda _: "1.42.0")
     with pytest.raises(SettingsError, match=rf"flwr 1\.42\.0: .* install flwr=={TESTED}"):
-        stand_guard(lambda bundle, said_hash, run: True)
+        stand_guard(lambda bundle, said_hash, run: True, print)
 
 
-@pytest.mark.parametrize("name", ["_pull_and_store_message", "_verify_fab"])
+@pytest.mark.parametrize("name", PARTS)
 def test_changed_parts_of_flower_do_not_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(NODE, name, lambda message: None)
     with pytest.raises(SettingsError, match="nothing is started"):
-        stand_guard(lambda bundle, said_hash, run: True)
+        stand_guard(lambda bundle, said_hash, run: True, print)
     monkeypatch.delattr(NODE, name)
     with pytest.raises(SettingsError, match="nothing is started"):
-        stand_guard(lambda bundle, said_hash, run: True)
+        stand_guard(lambda bundle, said_hash, run: True, print)
