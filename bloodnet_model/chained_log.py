@@ -111,7 +111,7 @@ class ChainedLog:
                 os.fsync(file.fileno())
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror}); make room for it.") from None
-        self.events.append(json.loads(told))
+        self.events.append(dict(event))
         self.digests.append(digest)
 
 

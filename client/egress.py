@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from flwr.app import RecordDict
+from flwr.app import Array, ArrayRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from bloodnet_model.chained_log import ChainedLog, latest
@@ -82,9 +82,9 @@ def clipped(asked: RecordDict, answer: RecordDict, most: float | None) -> tuple[
 
     Returns it with that norm, and with the norm before where it was clipped; both None where no weights are in it.
     """
-    if records.ARRAYS not in answer.array_records:
+    if records.ARRAYS not in answer:
         return answer, None, None
-    before, after = (records.unpack_weights(of.array_records[records.ARRAYS]) for of in (asked, answer))
+    before, after = (records.unpack_weights(records.arrays_of(of)) for of in (asked, answer))
     norm = l2_norm(after, before)
     if most is None or norm <= most:
         return answer, norm, None
@@ -99,7 +99,8 @@ def depart(
 ) -> RecordDict:
     """The answer as it may leave, once it stands in the log; raises DataError where it cannot be written there."""
     answer, norm, before = clipped(asked, answer, site.settings.policy.clip_norm)
-    parts = get_all_nested_objects(answer).values()
+    measured = _same(answer)
+    parts = get_all_nested_objects(measured).values()
     line = Departure(
         time=now.astimezone(UTC).isoformat(timespec="seconds"),
         run=question.run[:_NAME_LENGTH],
@@ -107,13 +108,25 @@ def depart(
         kind=question.kind[:_NAME_LENGTH],
         code=records.status_code(answer),
         bytes=sum(len(part.deflate()) for part in parts),
-        sha256=answer.object_id,
+        sha256=measured.object_id,
         norm=_number(norm),
         clipped=_number(before),
         seconds=round(seconds, 3),
     )
     write_down(site.kept, line)
     return answer
+
+
+def _same(answer: RecordDict) -> RecordDict:
+    """The same content in other objects: in those that it measures, Flower leaves pieces that cannot be pickled."""
+    return RecordDict(
+        {
+            name: ArrayRecord({key: Array(of.dtype, of.shape, of.stype, of.data) for key, of in record.items()})
+            if isinstance(record, ArrayRecord)
+            else record
+            for name, record in answer.items()
+        }
+    )
 
 
 def write_down(folder: Path, line: Departure) -> None:

@@ -65,8 +65,9 @@ class RunRecord:
 
     def add(self, found: Mapping[str, Any]) -> None:
         """Keep entries of `metrics.json`."""
-        self.metrics |= found
-        self._write()
+        if any(self.metrics[name] != entry for name, entry in found.items()):
+            self.metrics |= found
+            self._write()
 
     def _best_round(self) -> int | None:
         found = best(self.metrics["rounds"], self._settings.select_by)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, cast
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import DataError, UnusableAnswer
@@ -24,6 +24,9 @@ from strategies.records import (
     OK,
     STATUS,
     RoundPlan,
+    arrays_of,
+    config_of,
+    metrics_of,
     pack_plan,
     pack_weights,
     status,
@@ -76,11 +79,11 @@ def evaluation_config(plan: RoundPlan, split: str, threshold: float | None = Non
 
 
 def requested_split(content: RecordDict) -> str:
-    return str(content.config_records[CONFIG][_SPLIT])
+    return str(config_of(content)[_SPLIT])
 
 
 def requested_threshold(content: RecordDict) -> float | None:
-    config = content.config_records[CONFIG]
+    config = config_of(content)
     return float(cast(float, config[_THRESHOLD])) if _THRESHOLD in config else None
 
 
@@ -98,7 +101,7 @@ def pack_evaluation(evaluation: SiteEvaluation) -> RecordDict:
 
 def unpack_evaluation(content: RecordDict) -> SiteEvaluation:
     """Raises UnusableAnswer, with the reason, for what are no counts on the common bins."""
-    metrics, answers = content.metric_records[METRICS], content.config_records[_ANSWERS]
+    metrics, answers = metrics_of(content), config_of(content, _ANSWERS)
     suffix = f".{_COUNTS['positives']}"
     groups = [key[len(_GROUP) : -len(suffix)] for key in metrics if key.startswith(_GROUP) and key.endswith(suffix)]
     if len(groups) > MOST_GROUPS:
@@ -128,11 +131,10 @@ def pack_comparison(request: ComparisonRequest, plan: RoundPlan) -> RecordDict:
 
 
 def unpack_comparison(content: RecordDict) -> ComparisonRequest:
-    records: Mapping[str, ArrayRecord] = content.array_records
-    pooled = content.metric_records[_POOLED]
+    pooled = metrics_of(content, _POOLED)
     return ComparisonRequest(
         requested_split(content),
-        (unpack_weights(records[ARRAYS]), unpack_weights(records[_OTHER_ARRAYS])),
+        (unpack_weights(arrays_of(content)), unpack_weights(arrays_of(content, _OTHER_ARRAYS))),
         (_unpacked(ARRAYS, pooled), _unpacked(_OTHER_ARRAYS, pooled)),
     )
 
@@ -146,7 +148,7 @@ def pack_placements(sums: PlacementSums) -> RecordDict:
 
 def unpack_placements(content: RecordDict) -> PlacementSums:
     """Raises UnusableAnswer for what are no sums of any studies."""
-    metrics = content.metric_records[METRICS]
+    metrics = metrics_of(content)
     parts = [cast(Sequence[Any], metrics[name]) for name in ("positives", "negatives")]
     if any(len(part) != 3 or not all(isinstance(value, int) for value in part) for part in parts):
         raise UnusableAnswer("bad-counts")

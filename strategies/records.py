@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -36,6 +36,8 @@ EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
 _ROUND, _MASK_SLICES, _CONTROL = "round", "mask-slices", "control"
 _LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
 
+
+R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
 
 Personal = Literal["", "norms", "model"]
 """Which part of the model is a site's own and never leaves it; none where it is empty."""
@@ -107,6 +109,27 @@ class Training:
     control: NDArray[np.float32] | None = None
 
 
+def arrays_of(content: RecordDict, name: str = ARRAYS) -> ArrayRecord:
+    """The record of that name; raises KeyError where it is not there, or of another kind."""
+    return _of_kind(content, name, ArrayRecord)
+
+
+def config_of(content: RecordDict, name: str = CONFIG) -> ConfigRecord:
+    return _of_kind(content, name, ConfigRecord)
+
+
+def metrics_of(content: RecordDict, name: str = METRICS) -> MetricRecord:
+    return _of_kind(content, name, MetricRecord)
+
+
+def _of_kind(content: RecordDict, name: str, kind: type[R]) -> R:
+    """Not through `array_records` and its like, whose views hold each other and the message until a collection."""
+    record = content[name]
+    if not isinstance(record, kind):
+        raise KeyError(name)
+    return record
+
+
 def pack_weights(weights: Vector) -> ArrayRecord:
     return ArrayRecord({_WEIGHTS: Array(np.ascontiguousarray(weights[:], np.float32))})
 
@@ -121,12 +144,12 @@ def pack_plan(plan: RoundPlan, **extra: str | float) -> ConfigRecord:
 
 def set_proximal_mu(content: RecordDict, mu: float) -> None:
     """Ask for FedProx's term; Flower's own FedProx writes the same key."""
-    content.config_records[CONFIG][_MU] = mu
+    config_of(content)[_MU] = mu
 
 
 def set_personal_lambda(content: RecordDict, personal_lambda: float) -> None:
     """Ask for Ditto's own model at the site."""
-    content.config_records[CONFIG][_LAMBDA] = personal_lambda
+    config_of(content)[_LAMBDA] = personal_lambda
 
 
 def set_control(content: RecordDict, control: Vector) -> None:
@@ -145,17 +168,17 @@ def question(config: ConfigRecord) -> RecordDict:
 
 def with_plan(content: RecordDict, plan: RoundPlan) -> RecordDict:
     """The same instruction with another plan; `content` stays as it was, and its arrays are shared."""
-    config = ConfigRecord({**content.config_records[CONFIG], _PLAN: plan.model_dump_json()})
+    config = ConfigRecord({**config_of(content), _PLAN: plan.model_dump_json()})
     return RecordDict({**content, CONFIG: config})
 
 
 def unpack_plan(content: RecordDict) -> RoundPlan:
-    return validated(RoundPlan, json.loads(str(content.config_records[CONFIG][_PLAN])), where=_PLAN)
+    return validated(RoundPlan, json.loads(str(config_of(content)[_PLAN])), where=_PLAN)
 
 
 def unpack_instruction(content: RecordDict) -> tuple[NDArray[np.float32], RoundPlan, float]:
     """Weights, plan and proximal mu of a training or evaluation message."""
-    return unpack_weights(content.array_records[ARRAYS]), unpack_plan(content), _number(content, _MU)
+    return unpack_weights(arrays_of(content)), unpack_plan(content), _number(content, _MU)
 
 
 def unpack_training(content: RecordDict) -> Training:
@@ -165,7 +188,7 @@ def unpack_training(content: RecordDict) -> Training:
 
 def _number(content: RecordDict, key: str) -> float:
     """Of the configuration; 0 where a strategy does not ask for it."""
-    return float(cast(float, content.config_records[CONFIG].get(key, 0.0)))
+    return float(cast(float, config_of(content).get(key, 0.0)))
 
 
 def status(code: str) -> ConfigRecord:
@@ -179,8 +202,8 @@ def refusal(code: str) -> RecordDict:
 
 def status_code(content: RecordDict) -> str:
     """`OK` or the code of a refusal."""
-    record = content.config_records.get(STATUS)
-    return str(record.get(_CODE, NO_STATUS)) if record is not None else NO_STATUS
+    record = content.get(STATUS)
+    return str(record.get(_CODE, NO_STATUS)) if isinstance(record, ConfigRecord) else NO_STATUS
 
 
 def pack_site_info(info: SiteInfo) -> RecordDict:
@@ -196,11 +219,11 @@ def pack_site_info(info: SiteInfo) -> RecordDict:
 
 def unpack_site_info(content: RecordDict) -> SiteInfo:
     """Raises UnusableAnswer for a name that no site can have: the coordinator names files after it."""
-    site = content.config_records[_SITE]
+    site = config_of(content, _SITE)
     if not re.fullmatch(SITE_NAME, str(site[_NAME])):
         raise UnusableAnswer("bad-name")
     counts, ledger = (
-        {str(key): int(cast(int, value)) for key, value in content.metric_records[name].items()}
+        {str(key): int(cast(int, value)) for key, value in metrics_of(content, name).items()}
         for name in (_COUNTS, _LEDGER)
     )
     return SiteInfo(str(site[_NAME]), str(site[_VERSION]), counts, ledger)
@@ -217,10 +240,10 @@ def pack_update(update: Update) -> RecordDict:
 
 
 def unpack_update(content: RecordDict) -> Update:
-    metrics = content.metric_records[METRICS]
+    metrics = metrics_of(content)
     total, mask, slices, study = (float(cast(float, metrics[key])) for key in _LOSSES)
     return Update(
-        unpack_weights(content.array_records[ARRAYS]),
+        unpack_weights(arrays_of(content)),
         int(cast(int, metrics[EXAMPLES])),
         int(cast(int, metrics[_STEPS])),
         (total, mask, slices, study),
@@ -233,8 +256,7 @@ def unpack_update(content: RecordDict) -> Update:
 
 def _unpack_control(content: RecordDict) -> NDArray[np.float32] | None:
     """SCAFFOLD's second vector (parameters,): to a site its control, from a site the change of its own."""
-    record = content.array_records.get(_CONTROL)
-    return None if record is None else unpack_weights(record)
+    return unpack_weights(arrays_of(content, _CONTROL)) if _CONTROL in content else None
 
 
 def site_order(replies: Mapping[str, Message]) -> list[Message]:

@@ -35,7 +35,7 @@ class Scaffold(RoundStrategy):
             raise RoundError("scaffold: it is unknown how many sites there are; call begin before the first round.")
         total = self.state().get(_CONTROL)
         if total is None:
-            total = np.zeros(records.unpack_weights(content.array_records[records.ARRAYS]).shape)
+            total = np.zeros(records.unpack_weights(records.arrays_of(content)).shape)
         records.set_control(content, (total / self._population).astype(np.float32))
 
     def combine(

@@ -153,7 +153,7 @@ def l2_norm(vector: Vector, minus: Vector | None = None) -> float:
     for block in blocks(len(vector), _BLOCK_VALUES):
         part = vector[block].astype(np.float64)
         part -= 0 if minus is None else minus[block]
-        squares += float(part @ part)
+        squares += float(np.square(part, out=part).sum())  # a product's threads could change the last bits
     return math.sqrt(squares)
 
 

@@ -4,12 +4,14 @@ It drives the same ClientApp and ServerApp as a real federation. The sites of a 
 of one thread each; the result does not depend on how many there are.
 """
 
+import math
 import os
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,19 +21,20 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from server.app import app as server_app
-
 RunConfig = Mapping[str, str | int | float | bool]
 """Flower's flat configuration of a run: what the ServerApp is given."""
 
 _PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
+_TASKS_A_WORKER = 2
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
 
 
 def run_local(config: RunConfig, sites: Sequence[Path], workers: int) -> None:
     """Drive the ServerApp over the local engine."""
     with LocalGrid(sites, workers) as grid:
-        server_app(grid, server_context(config))
+        from server.app import app  # while the workers start, which need none of it
+
+        app(grid, server_context(config))
 
 
 class LocalGrid(Grid):
@@ -41,6 +44,7 @@ class LocalGrid(Grid):
         self._folders = dict(enumerate(site_folders, start=1))
         self._workers = max(1, min(workers, len(self._folders)))
         self._pool = _new_pool(self._workers)
+        self._unsent: dict[str, Message] = {}
         self._pending: dict[str, tuple[Message, Future[Message]]] = {}
         # Flower sets these for the process of a task; without them no Message can be made.
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
@@ -57,17 +61,28 @@ class LocalGrid(Grid):
         return list(self._folders)
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        return [self._push(message) for message in messages]
+        ids = []
+        for message in messages:
+            ids.append(uuid.uuid4().hex)
+            message.metadata.__dict__["_message_id"] = ids[-1]  # Flower leaves this to the SuperLink
+            self._unsent[ids[-1]] = message
+        self._keep_busy()
+        return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
-        mine = [i for i in message_ids if i in self._pending]
-        wait([self._pending[i][1] for i in mine], _PULL_WAIT_S, FIRST_COMPLETED)
-        done = [i for i in mine if self._pending[i][1].done()]
+        """Those answered, waiting a little for the first; in between, no more are asked than keep the workers busy."""
+        asked = set(message_ids)
+        self._keep_busy()
+        wait([future for i, (_, future) in self._pending.items() if i in asked], _PULL_WAIT_S, FIRST_COMPLETED)
+        done = [i for i, (_, future) in self._pending.items() if i in asked and future.done()]
         return [_reply(*self._pending.pop(i)) for i in done]
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        waiting = [self._pending[i] for i in self.push_messages(messages)]
-        return [_reply(message, future, timeout) for message, future in waiting]
+        waiting, end = self.push_messages(messages), time.monotonic() + (math.inf if timeout is None else timeout)
+        replies: list[Message] = []
+        while len(replies) < len(waiting) and time.monotonic() < end:
+            replies += self.pull_messages(waiting)
+        return replies
 
     def create_message(
         self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
@@ -81,17 +96,20 @@ class LocalGrid(Grid):
     def run(self) -> Run:
         raise NotImplementedError("the local engine holds one run")
 
-    def _push(self, message: Message) -> str:
-        message_id = uuid.uuid4().hex
-        message.metadata.__dict__["_message_id"] = message_id  # Flower leaves this to the SuperLink
-        folder = self._folders[message.metadata.dst_node_id]
+    def _keep_busy(self) -> None:
+        """Answers lie in memory until they are pulled: so many are asked for that no worker waits for the next."""
+        running = sum(not future.done() for _, future in self._pending.values())
+        for message_id in list(self._unsent)[: max(0, _TASKS_A_WORKER * self._workers - running)]:
+            message = self._unsent.pop(message_id)
+            self._pending[message_id] = message, self._submit(message)
+
+    def _submit(self, message: Message) -> Future[Message]:
+        node = message.metadata.dst_node_id
         try:
-            future = self._pool.submit(_answer, message, message.metadata.dst_node_id, str(folder))
+            return self._pool.submit(_answer, message, node, str(self._folders[node]))
         except BrokenProcessPool:  # a worker was killed in an earlier step
             self._pool = _new_pool(self._workers)
-            future = self._pool.submit(_answer, message, message.metadata.dst_node_id, str(folder))
-        self._pending[message_id] = message, future
-        return message_id
+            return self._pool.submit(_answer, message, node, str(self._folders[node]))
 
 
 def server_context(config: RunConfig) -> Context:
@@ -104,7 +122,14 @@ def default_workers() -> int:
 
 
 def _new_pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread)
+    """Where the system can, workers are copies of one process that has imported all that a site needs."""
+    if "forkserver" not in get_all_start_methods():
+        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread)
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["client.app"])
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread)
+    pool.submit(os.getpid)  # so that it starts now
+    return pool
 
 
 def one_thread() -> None:
@@ -122,8 +147,8 @@ def _answer(message: Message, node_id: int, folder: str) -> Message:
     return app(message, context)
 
 
-def _reply(message: Message, future: Future[Message], timeout: float | None = None) -> Message:
+def _reply(message: Message, future: Future[Message]) -> Message:
     try:
-        return future.result(timeout)
-    except Exception as error:  # the worker died or was too late: the site's trouble, not the run's
+        return future.result()
+    except Exception as error:  # the worker died: the site's trouble, not the run's
         return Message(Error(_WORKER_DIED, type(error).__name__), reply_to=message)

@@ -20,7 +20,6 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from bloodnet_model.errors import BloodNetError, RoundError, SettingsError
-from server.app import app as server_app
 from simulation.engines.local import RunConfig, one_thread, server_context
 
 _CLUSTER: Final = "RAY_ADDRESS"
@@ -110,7 +109,9 @@ def _launcher(config: RunConfig) -> ServerApp:
 
     @launcher.main()
     def main(grid: Grid, _: Context) -> None:
-        server_app(grid, server_context(config))
+        from server.app import app  # not where a site's worker would import it, too
+
+        app(grid, server_context(config))
 
     return launcher
 

@@ -27,7 +27,7 @@ class SignFlipped:
         ids = list(self._grid.push_messages(pushed))
         for message_id, message in zip(ids, pushed, strict=True):
             if message.metadata.dst_node_id in self._nodes and message.metadata.message_type == MessageType.TRAIN:
-                self._sent[message_id] = records.unpack_weights(message.content.array_records[records.ARRAYS])
+                self._sent[message_id] = records.unpack_weights(records.arrays_of(message.content))
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:

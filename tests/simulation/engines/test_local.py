@@ -1,5 +1,6 @@
 """The local engine where it could go wrong: a worker that dies, and answers that nobody asks for."""
 
+import os
 import time
 from pathlib import Path
 
@@ -21,17 +22,23 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def roll_call() -> Message:
+def roll_call(node: int = 1) -> Message:
     question = records.question(records.pack_plan(round_plan(run_settings({}), "r", 0)))
-    return Message(question, 1, records.ROLL_CALL)
+    return Message(question, node, records.ROLL_CALL)
+
+
+def workers() -> list[psutil.Process]:
+    """Copies of the process that this one has started for them."""
+    return [child for child in psutil.Process().children(recursive=True) if child.ppid() != os.getpid()]
 
 
 def test_a_killed_worker_costs_its_message_and_not_the_run(hospital: Path) -> None:
     with LocalGrid([hospital], workers=1) as grid:
         (pending,) = grid.push_messages([roll_call()])
-        for child in psutil.Process().children(recursive=True):
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+        while not (found := workers()):
+            time.sleep(0.01)
+        for worker in found:
+            worker.kill()
         deadline = time.monotonic() + 60
         while not (replies := grid.pull_messages([pending])) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -45,3 +52,16 @@ def test_an_unknown_message_is_nobodys(hospital: Path) -> None:
     with LocalGrid([hospital], workers=1) as grid:
         assert grid.get_node_ids() == [1]
         assert grid.pull_messages(["never-sent"]) == []
+
+
+def test_no_more_is_asked_for_than_keeps_the_workers_busy(hospital: Path) -> None:
+    with LocalGrid([hospital] * 12, workers=1) as grid:
+        ids = grid.push_messages([roll_call(node) for node in range(1, 13)])
+        most = 0
+        replies: list[Message] = []
+        while len(replies) < 12:
+            replies += (pulled := grid.pull_messages(ids))
+            most = max(most, len(pulled))
+            time.sleep(0.3)
+        assert 1 <= most <= 2
+        assert sorted(reply.metadata.src_node_id for reply in replies) == list(range(1, 13))
