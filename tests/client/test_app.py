@@ -164,7 +164,10 @@ def test_a_site_of_members_holds_their_studies(hospital: Path, tmp_path: Path, m
 
 
 def with_policy(folder: Path, hospital: Path, policy: str) -> Path:
-    (folder / "site.yaml").write_text(f"name: a\nminimum_cohort: 1\nmembers: ['{hospital}']\npolicy: {{{policy}}}\n")
+    (folder / "site.yaml").write_text(
+        f"name: a\nminimum_cohort: 1\nminimum_class: 1\ngroups: scanner\nmembers: ['{hospital}']\n"
+        f"policy: {{{policy}}}\n"
+    )
     return folder
 
 
@@ -244,10 +247,15 @@ def test_a_day_of_training_is_over_at_some_time(hospital: Path, tmp_path: Path, 
 
 
 def test_figures_that_may_not_leave_are_refused(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
-    site = with_policy(tmp_path, hospital, "metrics: [test]")
+    site = with_policy(tmp_path, hospital, "")
+    all_of_it = evaluation_records.unpack_evaluation(ask(site, "evaluate", evaluation(model, "test")))
+    assert all_of_it.groups
+    assert all_of_it.segmentation != SegmentationSums()
+    with_policy(tmp_path, hospital, "metrics: [test]")
     assert records.status_code(ask(site, "evaluate", evaluation(model, "validation"))) == "metric-withheld"
     found = evaluation_records.unpack_evaluation(ask(site, "evaluate", evaluation(model, "test")))
     assert (found.groups, found.segmentation) == ({}, SegmentationSums())
+    assert found.histograms == all_of_it.histograms
 
 
 def test_an_update_is_clipped_at_the_site(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
