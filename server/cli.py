@@ -45,6 +45,10 @@ def resume(
         int,
         typer.Option(min=0, metavar="K", help="Go on after round K, and forget the later ones; 0: where it stopped."),
     ] = 0,
+    coordinator: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The coordinator's folder, whose SuperLink it is; that of the run if in one."),
+    ] = None,
 ) -> None:
     """Go on with a run that was stopped, or whose coordinator died: no finished round and no accepted update is lost.
 
@@ -55,7 +59,7 @@ def resume(
     from server.resume import go_on
     from server.run_folder import REPORT
 
-    go_on(run, federation, from_round, Console(stderr=True))
+    go_on(run, federation, from_round, Console(stderr=True), coordinator)
     print(run / REPORT)
 
 

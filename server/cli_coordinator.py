@@ -111,3 +111,78 @@ def up(folder: Folder) -> None:
     from server.coordinator.up import serve
 
     serve(read_home(folder), lambda sentence: print(sentence, file=sys.stderr, flush=True))
+
+
+@app.command()
+def launch(
+    folder: Folder,
+    config: Annotated[Path | None, typer.Option(help="Settings of the run; --set goes before them.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as rounds=12; repeatable.")
+    ] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Site that takes part; may be repeated. All that are admitted unless given."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder; DIR/runs/DATE-TIME unless given.")
+    ] = None,
+) -> None:
+    """Start a run with named sites, and watch it: for whom it waits, and every round.
+
+    Ctrl-C stops watching; the run goes on, and `stop` ends it.
+    """
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from server.coordinator.home import read_home
+    from server.coordinator.launching import launch as start
+    from server.coordinator.launching import launched_settings
+    from server.run_folder import REPORT
+
+    home = read_home(folder)
+    settings = launched_settings(home, config, changes or [], site or [])
+    run = out or home.runs / f"{datetime.now():%Y-%m-%d-%H%M%S}"
+    start(home, settings, run, Console(stderr=True))
+    print(run / REPORT)
+
+
+@app.command()
+def stop(
+    folder: Folder,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Its run folder; the only one that goes on unless given.")
+    ] = None,
+) -> None:
+    """End a run. No finished round and no accepted update is lost."""
+    from server.coordinator.home import read_home
+    from server.coordinator.launching import stop as stopped
+
+    print(f"stopped; to go on:  bloodnet-server resume {stopped(read_home(folder), run)} --coordinator {folder}")
+
+
+@app.command()
+def status(
+    folder: Folder,
+    once: Annotated[bool, typer.Option("--once", help="Print it once, and do not watch.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it once, as JSON.")] = False,
+) -> None:
+    """Who is connected, working, late, refused or set aside, for how long; when runs end; certificates."""
+    import json
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from server.coordinator.home import read_home
+    from server.coordinator.status import status_of
+    from server.coordinator.status_table import status_view, watch_status
+
+    home, console = read_home(folder), Console()
+    now = datetime.now().astimezone()
+    if as_json:
+        print(json.dumps(status_of(home, now).to_json()))
+    elif once or not console.is_terminal:
+        console.print(status_view(status_of(home, now), now))
+    else:
+        watch_status(lambda: status_of(home, datetime.now().astimezone()), console)

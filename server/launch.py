@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
@@ -98,15 +98,16 @@ class SuperLink:
         """Sites whose SuperNode is connected."""
         return {node.name for node in self.nodes() if node.online}
 
-    def run_in(self, folder: Path) -> int | None:
-        """A run of this SuperLink that is not over and writes to the run folder `folder`."""
+    def running(self) -> dict[int, Path]:
+        """The runs of this SuperLink that are not over, and the run folders that they write to."""
         with self._answering():
             runs = map(run_from_proto, self._client.ListRuns(ListRunsRequest()).run_dict.values())
-        for run in runs:
-            out = Path(str(run.override_config.get(OUT, "")))
-            if run.status.status != Status.FINISHED and out.resolve() == folder.resolve():
-                return run.run_id
-        return None
+        going = [run for run in runs if run.status.status != Status.FINISHED]
+        return {run.run_id: Path(str(run.override_config.get(OUT, ""))).resolve() for run in going}
+
+    def run_in(self, folder: Path) -> int | None:
+        """A run that is not over and writes to the run folder `folder`."""
+        return next((number for number, out in self.running().items() if out == folder.resolve()), None)
 
     def start(self, config: Mapping[str, str | int | float | bool]) -> int:
         """Start a run of this installation's app; returns its number."""
@@ -190,8 +191,12 @@ def flower_config() -> Path:
     return get_flwr_home() / "config.toml"
 
 
-def watch(link: SuperLink, run: int, out: Path, rounds: int, console: Console) -> None:
+def watch(
+    link: SuperLink, run: int, out: Path, rounds: int, console: Console, look: Callable[[], None] = lambda: None
+) -> None:
     """Say each of the `rounds` of a run as soon as it lies in the run folder `out`; raises RoundError where it fails.
+
+    look: is called between two looks at the run, while it goes on
 
     The log of Flower's that `flwr log` shows has the same sentences among Flower's own, and lags behind.
     """
@@ -204,6 +209,7 @@ def watch(link: SuperLink, run: int, out: Path, rounds: int, console: Console) -
                 console.print(round_sentence(json.loads(line), rounds), highlight=False)
         if status.status == Status.FINISHED:
             break
+        look()
         time.sleep(_POLL_S)
     if status.sub_status == SubStatus.STOPPED:
         raise RoundError(f"Run {run} was stopped. {_RESUMABLE}")

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from flwr.cli.typing import SuperLinkConnection
 from rich.console import Console
 
-from bloodnet_model.errors import DataError
+from bloodnet_model.errors import DataError, SettingsError
 from server.app import FROM_ROUND, OUT, RESUME, WHERE_IT_STOPPED
+from server.coordinator.home import CONFIG as COORDINATOR
+from server.coordinator.home import read_home
 from server.journal import FOLDER, Journal
 from server.launch import SuperLink, connection_named, superlink, watch
 from server.run_folder import CONFIG, REPORT
@@ -19,14 +22,16 @@ _GIVEN_UP_S: Final = 75.0
 _POLL_S: Final = 1.0
 
 
-def go_on(run: Path, federation: str | None, from_round: int, console: Console) -> None:
+def go_on(run: Path, federation: str | None, from_round: int, console: Console, home: Path | None = None) -> None:
     """Start the run in the folder `run` again where it stopped, or after a round, and say its rounds to the end.
 
-    federation: name of a SuperLink connection of Flower's config.toml; its default one unless given
+    federation: name of a SuperLink connection of Flower's config.toml
+    home:       a coordinator's folder, whose SuperLink it is; unless one of both is given, that which `run` lies in, or
+        else Flower's default connection
     Raises DataError or SettingsError where this cannot be, RoundError where the run fails or nobody answers.
     """
     settings = resumable(run, from_round)
-    with superlink(connection_named(federation)) as link:
+    with superlink(_connection(run, federation, home)) as link:
         _require_nobody_in(run, link, console)
         config = {**to_run_config(settings), OUT: str(run.resolve()), RESUME: True, FROM_ROUND: from_round}
         number = link.start(config)
@@ -45,6 +50,16 @@ def resumable(run: Path, from_round: int = WHERE_IT_STOPPED) -> RunSettings:
     if from_round == WHERE_IT_STOPPED and Journal.read(run).is_finished:
         raise DataError(f"{run}: is finished; its report is {run / REPORT}.")
     return settings
+
+
+def _connection(run: Path, federation: str | None, home: Path | None) -> SuperLinkConnection:
+    if home is None and federation is None:
+        home = next((folder for folder in run.resolve().parents if (folder / COORDINATOR).exists()), None)
+    if home is None:
+        return connection_named(federation)
+    if federation is not None:
+        raise SettingsError("--federation and --coordinator name two SuperLinks; give one of them.")
+    return read_home(home).connection
 
 
 def _config(run: Path) -> dict[str, Any]:

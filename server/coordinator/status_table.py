@@ -1,0 +1,59 @@
+"""`bloodnet-server status` as a person reads it."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from server.coordinator.status import LATE, NOT_ADMITTED, REFUSED_NOW, SET_ASIDE, RunState, SiteState, Status
+from server.wording import clock, duration
+
+_POLL_S: Final = 2.0
+_ALERTING: Final = (LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED)
+
+
+def status_view(status: Status, now: datetime) -> Group:
+    """A table a run, then the sites that are in none, then what has to be seen to."""
+    parts = [_table(_title(run, now), run.sites, now) for run in status.runs]
+    if status.others:
+        parts.append(_table("in no run", status.others, now))
+    if not parts:
+        return Group("No site is admitted, and no run goes on.", *_warnings(status))
+    return Group(*parts, *_warnings(status))
+
+
+def watch_status(look: Callable[[], Status], console: Console) -> None:
+    """Show it, as it changes, until Ctrl-C."""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(status_view(look(), datetime.now().astimezone()), refresh=True)
+            time.sleep(_POLL_S)
+
+
+def _title(run: RunState, now: datetime) -> str:
+    end = f", ends about {clock(datetime.fromisoformat(run.ends_at), now)}" if run.ends_at else ""
+    return f"run {Path(run.folder).name}: {run.round} of {run.rounds} rounds{end}"
+
+
+def _table(title: str, sites: tuple[SiteState, ...], now: datetime) -> Table:
+    table = Table("site", "version", "state", "for", "why", title=title, title_justify="left")
+    for site in sites:
+        style = "yellow" if site.state in _ALERTING else None
+        table.add_row(site.site, site.version, site.state, _for(site.since, now), site.reason, style=style)
+    return table
+
+
+def _for(since: str, now: datetime) -> str:
+    if not since:
+        return ""
+    return duration(max(0.0, (now - datetime.fromisoformat(since)).total_seconds()))
+
+
+def _warnings(status: Status) -> list[Text]:
+    return [Text(warning, style="yellow") for warning in status.warnings]
