@@ -12,8 +12,13 @@ from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.segmentation_sums import SegmentationSums
 from bloodnet_model.settings import ModelSettings, validated
 from client.approval import Grants, allowed_runs
+from client.audit import audit
 from client.policy import require_allowed, require_metrics, require_training, shown
 from client.site_settings import Policy, read_site
+from server.run_folder import read_metrics
+from server.settings import run_settings
+from simulation.engines.registry import run_with
+from simulation.phantom import PhantomSettings, write_federation
 from strategies.evaluation_records import SiteEvaluation
 from strategies.records import RoundPlan, Training
 
@@ -151,3 +156,24 @@ def test_a_wrong_entry_is_named(tmp_path: Path, entry: str) -> None:
 @pytest.mark.parametrize("address", ["fl.example.org:443", "10.0.0.1:8000", "[2001:db8::1]:443"])
 def test_addresses(address: str) -> None:
     assert policy(coordinator=address).coordinator == address
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_without_a_site_that_refuses_and_does_not_hold_it_against_it(tmp_path: Path) -> None:
+    """One hospital trains in no round, one clips its updates; figures come from both."""
+    hospitals = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
+    sites = write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None)
+    for site, limits in zip(sites, ("quiet_hours: ['00:00-00:00']", "clip_norm: 0.05"), strict=True):
+        with (site / "site.yaml").open("a") as file:
+            file.write(f"policy: {{{limits}}}\n")
+    run_with("local", run_settings({"rounds": 4, "local_epochs": 1, "seed": 4}), sites, tmp_path / "run", 2)
+    rounds = read_metrics(tmp_path / "run")["rounds"]
+    assert [line["sites"]["hospital-1"]["reason"] for line in rounds] == ["quiet-hours"] * 4
+    assert [line["sites"]["hospital-2"]["status"] for line in rounds] == ["ok"] * 4
+    quiet, clipping = (audit(read_site(site).kept) for site in sites)
+    assert [line.code for line in quiet.lines if line.kind == "train"] == ["quiet-hours"] * 4
+    assert {line.code for line in quiet.lines if line.kind != "train"} == {"ok"}
+    updates = [line for line in clipping.lines if line.kind == "train"]
+    assert [line.round for line in updates] == [1, 2, 3, 4]
+    assert all(line.norm == pytest.approx(0.05, rel=1e-3) and line.clipped for line in updates)
+    assert (quiet.fault, clipping.fault) == ("", "")
