@@ -123,9 +123,9 @@ class Federation:
         return ""
 
 
-def start_node(folder: Path, site: Path, health: int) -> subprocess.Popen[bytes]:
+def start_node(folder: Path, site: Path, health: int, **environment: str) -> subprocess.Popen[bytes]:
     command = [str(BIN / "bloodnet-client"), "run", str(site), "--port", str(free_ports(1)[0])]
-    surroundings = os.environ | {"FLWR_HOME": str(folder / "node-home"), "OMP_NUM_THREADS": "1"}
+    surroundings = os.environ | {"FLWR_HOME": str(folder / "node-home"), "OMP_NUM_THREADS": "1", **environment}
     with (folder / "node.log").open("ab") as log:
         return subprocess.Popen(
             [*command, "--health", f"{HOST}:{health}"], env=surroundings, stdout=log, stderr=log, cwd=folder
