@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from bloodnet_model.errors import DataError, SettingsError
-from server.app import OUT
+from server.app import OUT, possible_strategy
 from server.coordinator.admissions import admitted
 from server.coordinator.home import Home
 from server.launch import Node, SuperLink, superlink, watch
@@ -35,6 +35,7 @@ def launched_settings(home: Home, config: Path | None, changes: Iterable[str], s
     strangers = sorted(set(settings.sites) - set(known))
     if strangers:
         raise SettingsError(f"sites: {', '.join(strangers)} is not admitted; admitted are {', '.join(known)}.")
+    possible_strategy(settings)
     return settings
 
 

@@ -67,6 +67,7 @@ def test_all_admitted_sites_take_part_unless_some_are_named(home: Home, tmp_path
         (["rounds=[1"], [], "is no NAME=VALUE"),
         (["round=3"], [], "did you mean rounds"),
         (["rounds=many"], [], "rounds: "),
+        (["strategy=fedavgg"], [], "fedavgg"),
         ([], ["hospital-9"], "hospital-9 is not admitted; admitted are hospital-1, hospital-2"),
     ],
 )

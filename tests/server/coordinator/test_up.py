@@ -65,7 +65,8 @@ def folder_for(folder: Path, hosts: list[str]) -> Home:
 
 @contextmanager
 def up(home: Home) -> Iterator[Coordinator]:
-    process = subprocess.Popen([*COMMAND, "up", str(home.folder)], stderr=subprocess.PIPE, text=True)
+    network = os.environ | {"HTTPS_PROXY": "http://127.0.0.1:9"}  # which is not for what talks on this machine
+    process = subprocess.Popen([*COMMAND, "up", str(home.folder)], stderr=subprocess.PIPE, text=True, env=network)
     try:
         assert process.stderr is not None
         said = process.stderr.readline()
