@@ -47,6 +47,7 @@ def init(
     labels: Annotated[str | None, typer.Option(help="Table of what is known of the studies.")] = None,
 ) -> None:
     """Write a commented site.yaml, an empty labels.csv and the site's key; asks for what no option says."""
+    from client.admission import admission_file
     from client.keys import public_key
     from client.site_settings import read_site
     from client.site_template import suggested_name, write_site
@@ -61,8 +62,9 @@ def init(
         print(f"written  {path}")
     for path in written.kept:
         print(f"kept     {path} (it was there)")
-    print("\nThe coordinator knows this site by the public half of its key; the private half stays here:\n")
-    print(public_key(folder / read_site(folder).settings.key))
+    site = read_site(folder)
+    print(f"\nSend {admission_file(site)} to the coordinator: in it is the public half of this site's key.\n")
+    print(public_key(folder / site.settings.key))
     print(f"Fill in the labels, one row a study; then:  bloodnet-client check {folder}")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from flwr.app import Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from bloodnet_model.errors import BloodNetError, UnusableAnswer
@@ -23,6 +24,8 @@ _SLOWEST_POLL_S = 3.0
 _LEASE_MARGIN_S = 5.0
 
 NODE_ERROR, NOT_SENT, UNREADABLE = "node-error", "not-sent", "unreadable"
+NOT_APPROVED: Final = "not-approved"
+"""Of a site whose IT has not approved the code of this run."""
 
 
 class Progress(Protocol):
@@ -114,7 +117,8 @@ def _nodes_with_a_lease(grid: Grid) -> set[int]:
 
 def _answer(site: str, reply: Message, answered_s: float) -> Answer:
     if reply.has_error():
-        return Answer(site, None, NODE_ERROR, answered_s)
+        code = NOT_APPROVED if reply.error.code == ErrorCode.INVALID_FAB else NODE_ERROR
+        return Answer(site, None, code, answered_s)
     code = records.status_code(reply.content)
     if not re.fullmatch(_CODE, code):  # it stands in the journal and in the report
         code = UNREADABLE

@@ -13,7 +13,7 @@ safetensors, their digests in the log. A file is on the disk before its line is,
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -32,7 +32,7 @@ from strategies.update_gate import fingerprint
 from strategies.vectors import stored
 
 FOLDER: Final = "journal"
-_LOG: Final = "log.jsonl"
+LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
 _FINISHED: Final = "finished"
@@ -85,7 +85,7 @@ class Journal:
         Raises DataError where it cannot be written.
         """
         make_folder(run_folder / FOLDER)
-        journal = cls(run_folder / FOLDER, ChainedLog.begin(run_folder / FOLDER / _LOG))
+        journal = cls(run_folder / FOLDER, ChainedLog.begin(run_folder / FOLDER / LOG))
         journal._log.append({"event": "run", "run": run, "settings": dict(settings), "start": start})
         journal.aggregated(0, Aggregate(first, {}, {}, 0.0))
         return journal
@@ -96,7 +96,8 @@ class Journal:
 
         Raises DataError, with the remedy, where there is none, where it is damaged, or where it is of other settings.
         """
-        journal = cls.read(run_folder)
+        folder = run_folder / FOLDER
+        journal = cls(folder, _log(folder / LOG, ChainedLog.reopen))
         _require_same(journal._begun()["settings"], json.loads(json.dumps(settings)), run_folder)
         return journal
 
@@ -107,7 +108,7 @@ class Journal:
         run: the run's name from here on, since the sites keep nothing of so long ago
         Raises DataError as well where that round is not over, or its weights are not kept.
         """
-        path = run_folder / FOLDER / _LOG
+        path = run_folder / FOLDER / LOG
         try:
             ChainedLog.reopen(path)
         except DamagedLog as damage:
@@ -124,8 +125,8 @@ class Journal:
 
     @classmethod
     def read(cls, run_folder: Path) -> "Journal":
-        """The journal of a run, whatever its settings; raises DataError as `reopen`."""
-        return cls(run_folder / FOLDER, _log(run_folder / FOLDER / _LOG))
+        """The journal of a run, to look at while it may be going on; raises DataError as `reopen`."""
+        return cls(run_folder / FOLDER, _log(run_folder / FOLDER / LOG, ChainedLog.read))
 
     @property
     def run_folder(self) -> Path:
@@ -276,9 +277,9 @@ class Journal:
         return f"bring it back from a backup, or {otherwise}."
 
 
-def _log(path: Path) -> ChainedLog:
+def _log(path: Path, opened: Callable[[Path], ChainedLog]) -> ChainedLog:
     try:
-        log = ChainedLog.reopen(path)
+        log = opened(path)
     except DamagedLog as damage:
         good = _last_over(damage.before)
         whole = f"Round {good} and all before it are whole: go on from there with --from-round {good}"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from strategies.admission import verified
+
 BIN = Path(sys.executable).parent
 COMMANDS = {
     ("bloodnet-simulate",): ("run", "phantom", "reproduce"),
@@ -30,7 +32,16 @@ COMMANDS = {
     ("bloodnet-client", "init"): ("--name", "--dicom", "--labels"),
     ("bloodnet-client", "check"): ("--sample", "--out", "--json"),
     ("bloodnet-client", "index"): ("--json",),
-    ("bloodnet-server",): ("report",),
+    ("bloodnet-server",): (
+        *("init", "admit", "revoke", "sites", "up", "launch", "status", "stop"),
+        *("resume", "readmit", "report"),
+    ),
+    ("bloodnet-server", "init"): ("DIR", "--host"),
+    ("bloodnet-server", "admit"): ("DIR", "FILE"),
+    ("bloodnet-server", "launch"): ("DIR", "--config", "--site", "--out"),
+    ("bloodnet-server", "status"): ("DIR", "--once", "--json"),
+    ("bloodnet-server", "resume"): ("RUN", "--federation", "--from-round"),
+    ("bloodnet-server", "readmit"): ("RUN", "SITE"),
     ("bloodnet-server", "report"): ("RUN", "--format", "--out", "--figures"),
 }
 
@@ -166,7 +177,14 @@ def test_init_writes_a_site_that_check_reads(tmp_path: Path) -> None:
     shown = call("bloodnet-client", "init", "St. Elsewhere", "--dicom", "pacs", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     folder = tmp_path / "St. Elsewhere"
-    assert {path.name for path in folder.iterdir()} == {"site.yaml", "labels.csv", "node.key"}
+    assert {path.name for path in folder.iterdir()} == {
+        "site.yaml",
+        "labels.csv",
+        "node.key",
+        "St-Elsewhere.admission.json",
+    }
+    admission = folder / "St-Elsewhere.admission.json"
+    assert verified(admission.read_bytes(), admission.name).site == "St-Elsewhere"
     assert (folder / "node.key").stat().st_mode & 0o077 == 0
     assert "ecdsa-sha2-nistp384 " in shown.stdout
     assert "PRIVATE" not in shown.stdout

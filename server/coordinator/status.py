@@ -20,11 +20,10 @@ from server.certificates import shown
 from server.coordinator.home import Home
 from server.coordinator.init import RENEWED_DAYS
 from server.coordinator.site_list import ListedSite, listed
-from server.journal import FOLDER
+from server.journal import FOLDER, LOG
 from server.launch import NoAnswer, superlink
 from server.run_folder import CONFIG, ROUNDS
 
-_LOG: Final = "log.jsonl"
 _UPDATE: Final = "update"
 AWAY, CONNECTED, WORKING, ANSWERED = "away", "connected", "working", "answered"
 LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED = "late", "refused", "set aside", "not in the run"
@@ -141,7 +140,7 @@ def _warnings(home: Home, days_left: int, is_up: bool, now: datetime) -> Iterabl
 def _answered(folder: Path) -> set[str]:
     """Sites whose update in the round that goes on is in the journal."""
     try:
-        updates = takewhile(lambda event: event["event"] == _UPDATE, latest(folder / FOLDER / _LOG))
+        updates = takewhile(lambda event: event["event"] == _UPDATE, latest(folder / FOLDER / LOG))
         return {str(event["site"]) for event in updates}
     except DataError:  # no journal yet
         return set()

@@ -171,6 +171,12 @@ def test_a_finished_run_is_not_finished_once_it_has_gone_back(run: Path) -> None
     assert not Journal.reopen_at(run, SETTINGS, 3, "def").is_finished
 
 
+def test_looking_changes_nothing_that_is_being_written(run: Path) -> None:
+    log(run).write_bytes(half := log(run).read_bytes()[:-30])
+    assert [line["round"] for line in Journal.read(run).lines] == [1]
+    assert log(run).read_bytes() == half
+
+
 def test_going_back_to_what_is_not_there_is_refused_with_what_is(run: Path) -> None:
     rounds(run, 3)
     with pytest.raises(DataError, match="round 4 is not over; go on from one of 1 to 3"):

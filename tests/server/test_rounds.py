@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, RecordDict
+from flwr.common.constant import ErrorCode
 
 from bloodnet_model.errors import RoundError, SettingsError
 from bloodnet_model.labels import CLASSES
@@ -35,6 +36,7 @@ def test_the_order_of_nodes_changes_no_bit() -> None:
     [
         (None, "no-answer"),
         (Error(0, "/data/patients/mueller.dcm"), "node-error"),
+        (Error(ErrorCode.INVALID_FAB, ""), "not-approved"),
         (records.refusal("bad-data"), "bad-data"),
         (records.refusal("No such file: /data/mueller.dcm"), "unreadable"),
         (RecordDict({"status": records.status(records.OK)}), "missing-records"),
