@@ -51,9 +51,11 @@ class Federation:
         return {node: name for node, name in self.sites.holding(split).items() if name not in not_asked}
 
     def drawn(self, number: int) -> dict[int, str]:
-        """Names by node id of the sites that train in a round: a seeded draw of those that could."""
+        """Names by node id of the sites that train in a round: a seeded draw of those that could when it began."""
         trainers, settings = self.holding("train"), self.settings
-        drawn = draw(trainers.values(), settings.participation, self.fewest, settings.seed, number)
+        drawn = self.journal.planned(number)
+        if drawn is None:
+            drawn = draw(trainers.values(), settings.participation, self.fewest, settings.seed, number)
         return {node: name for node, name in trainers.items() if name in drawn}
 
     def plan(self, number: int) -> RoundPlan:

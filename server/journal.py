@@ -4,6 +4,7 @@
 safetensors, their digests in the log. A file is on the disk before its line is, and a line before what it says counts.
 
     run         which run it is, and its settings
+    plan        of a round: the sites that are asked, the run's seed, from which all others follow, the settings' digest
     weights     those of the end of a round (of round 0: the first ones), the strategy's memory, and who was refused
     update      one site's, accepted in the round after
     round       the round's line in rounds.jsonl: it is over
@@ -174,6 +175,18 @@ class Journal:
             raise DataError(f"{path}: is damaged or no longer kept; {self._instead(number)}")
         memory = {name.removeprefix(_MEMORY): of for name, of in tensors.items() if name.startswith(_MEMORY)}
         return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"], event["answered_s"])
+
+    def plan(self, number: int, sites: Iterable[str]) -> None:
+        """Whom a round asks; a run that is stopped in it asks the same."""
+        settings = self._begun()["settings"]
+        digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        event = {"event": "plan", "round": number, "sites": sorted(sites), "seed": settings.get("seed")}
+        self._log.append({**event, "settings": digest})
+
+    def planned(self, number: int) -> frozenset[str] | None:
+        """The sites that a round asks; None where it has not begun."""
+        plans = self._events("plan", number)
+        return frozenset(plans[-1]["sites"]) if plans else None
 
     @property
     def counted_rounds(self) -> dict[str, int]:

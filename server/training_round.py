@@ -98,6 +98,8 @@ def train(federation: Federation, previous: Weights, number: int) -> tuple[dict[
     """
     started = time.monotonic()
     drawn, journal = federation.drawn(number), federation.journal
+    if journal.planned(number) is None:
+        journal.plan(number, drawn.values())
     plans = federation.training_plans(number, drawn.values())
     training = Training(federation, number, previous, plans, journal.accepted(number), journal.fingerprints(number))
     messages = _messages(federation, previous, number, drawn)

@@ -208,6 +208,16 @@ def test_what_a_site_sent_in_earlier_rounds_is_known_by_its_fingerprint(run: Pat
     assert journal.fingerprints(1) == {}
 
 
+def test_a_round_asks_whom_it_was_planned_for(run: Path) -> None:
+    journal = Journal.reopen(run, SETTINGS)
+    assert journal.planned(2) is None
+    journal.plan(2, ["b", "a"])
+    assert Journal.reopen(run, SETTINGS).planned(2) == frozenset({"a", "b"})
+    journal.aggregated(2, Aggregate(np.zeros(4, np.float32), {}, {}, 1.0))
+    journal.over(2, {"round": 2})
+    assert Journal.reopen_at(run, SETTINGS, 1, "def").planned(2) is None
+
+
 def test_a_site_goes_on_from_the_last_round_that_its_update_is_in(run: Path) -> None:
     journal = Journal.reopen(run, SETTINGS)
     assert journal.counted_rounds == {"a": 1, "b": 1}  # what was accepted in round 2 is in no weights yet

@@ -137,6 +137,13 @@ def test_a_share_of_the_sites_trains_and_all_of_them_validate() -> None:
     assert all(result.validation.pooled()["any"].studies == 8 for result in results)
 
 
+def test_a_round_that_was_begun_asks_the_same_sites_whoever_has_come_since() -> None:
+    nodes = {node: site(f"s{node}", 1.0) for node in range(6)}
+    with started(nodes, rounds=1, participation=0.5) as federation:
+        federation.journal.plan(1, ["s0", "s5"])
+        assert set(rounds_of(federation)[0].updates) == {"s0", "s5"}
+
+
 def test_a_strategy_gets_as_many_sites_as_it_needs_however_small_the_share() -> None:
     nodes = {node: site(f"s{node}", 1.0 + node / 10) for node in range(7)}
     with started(nodes, strategy=make_strategy("krum", {}), participation=0.1) as federation:

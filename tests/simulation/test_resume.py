@@ -17,16 +17,18 @@ from simulation.phantom import PhantomSettings, write_federation
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from simulation.cli import main; main()", "run", "--workers", "2"]
 ROUNDS, SITES = 3, 3
-LINES = 2 + ROUNDS * (SITES + 2) + 1
-"""Of a whole run's journal: run, first weights; then each round's updates, weights and end; and that it is finished."""
+A_ROUND = 1 + SITES + 2
+LINES = 2 + ROUNDS * A_ROUND + 1
+"""Of a whole run's journal: run, first weights; each round's plan, updates, weights and end; and that it is done."""
 
 NAMED = {
     "the first weights are kept": 2,
-    "one of three updates is accepted": 3,
-    "all updates are accepted": 5,
-    "a round is aggregated": 6,
-    "a round is over": 7,
-    "two updates of the last round are accepted": 14,
+    "a round is planned": 3,
+    "one of three updates is accepted": 4,
+    "all updates are accepted": 6,
+    "a round is aggregated": 7,
+    "a round is over": 8,
+    "two updates of the last round are accepted": 2 + 2 * A_ROUND + 3,
     "the last round is over": LINES - 1,
     "the run is finished": LINES,
 }
