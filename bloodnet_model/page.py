@@ -1,9 +1,10 @@
 """The look of the project's pages, and the frame around their content: one HTML file that needs nothing else."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 LIGHT: Final[Mapping[str, str]] = {
     "page": "#f5f5f3",
@@ -139,8 +140,13 @@ def render_page(body: str, filters: Mapping[str, Callable[..., Any]], style: str
     style:  CSS of this page alone
     values: what the body names, and `headline`, the title
     """
+    return _compiled(body, style, tuple(sorted(filters.items()))).render(**values)
+
+
+@cache
+def _compiled(body: str, style: str, filters: tuple[tuple[str, Callable[..., Any]], ...]) -> Template:
+    """A run writes its page after every round."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= filters
+    environment.filters |= dict(filters)
     own_style = _STYLE.replace("LIGHT", _variables(LIGHT)).replace("DARK", _variables(DARK))
-    frame = _FRAME.replace("STYLE", own_style + style).replace("BODY", body)
-    return environment.from_string(frame).render(**values)
+    return environment.from_string(_FRAME.replace("STYLE", own_style + style).replace("BODY", body))

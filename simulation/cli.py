@@ -168,7 +168,9 @@ def run(
     refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
-    from simulation.engines.local import default_workers
+    from simulation.engines.local import default_workers, get_ready
+
+    get_ready()
     from simulation.federation import simulate
 
     going_on = None if resume is None else from_round

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,7 @@ RunConfig = Mapping[str, str | int | float | bool]
 
 _PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
 _TASKS_A_WORKER = 2
+_FORKSERVER = "forkserver"
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
 
 
@@ -121,15 +123,17 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def get_ready() -> None:
+    """Start the process that workers will be copies of; it imports what a site needs while this one does other things."""
+    if _FORKSERVER in get_all_start_methods():
+        get_context(_FORKSERVER).set_forkserver_preload(["client.app"])
+        ensure_running()
+
+
 def _new_pool(workers: int) -> ProcessPoolExecutor:
-    """Where the system can, workers are copies of one process that has imported all that a site needs."""
-    if "forkserver" not in get_all_start_methods():
-        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread)
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["client.app"])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=one_thread)
-    pool.submit(os.getpid)  # so that it starts now
-    return pool
+    get_ready()
+    method = _FORKSERVER if _FORKSERVER in get_all_start_methods() else "spawn"
+    return ProcessPoolExecutor(workers, mp_context=get_context(method), initializer=one_thread)
 
 
 def one_thread() -> None:
