@@ -124,7 +124,7 @@ def default_workers() -> int:
 
 
 def get_ready() -> None:
-    """Start the process that workers will be copies of; it imports what a site needs while this one does other things."""
+    """Start the process that workers will be copies of, so that it imports what a site needs meanwhile."""
     if _FORKSERVER in get_all_start_methods():
         get_context(_FORKSERVER).set_forkserver_preload(["client.app"])
         ensure_running()
