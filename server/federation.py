@@ -51,10 +51,13 @@ class Federation:
         return {node: name for node, name in self.sites.holding(split).items() if name not in not_asked}
 
     def drawn(self, number: int) -> dict[int, str]:
-        """Names by node id of the sites that train in a round: a seeded draw of those that could when it began."""
+        """Names by node id of the sites that train in a round: a seeded draw of those that could when it began.
+
+        It is drawn anew where too few of them have come back after a stop.
+        """
         trainers, settings = self.holding("train"), self.settings
         drawn = self.journal.planned(number)
-        if drawn is None:
+        if drawn is None or len(drawn & set(trainers.values())) < self.fewest:
             drawn = draw(trainers.values(), settings.participation, self.fewest, settings.seed, number)
         return {node: name for node, name in trainers.items() if name in drawn}
 

@@ -98,7 +98,7 @@ def train(federation: Federation, previous: Weights, number: int) -> tuple[dict[
     """
     started = time.monotonic()
     drawn, journal = federation.drawn(number), federation.journal
-    if journal.planned(number) is None:
+    if not set(drawn.values()) <= (journal.planned(number) or set()):
         journal.plan(number, drawn.values())
     plans = federation.training_plans(number, drawn.values())
     training = Training(federation, number, previous, plans, journal.accepted(number), journal.fingerprints(number))

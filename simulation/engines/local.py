@@ -99,7 +99,12 @@ class LocalGrid(Grid):
         raise NotImplementedError("the local engine holds one run")
 
     def _keep_busy(self) -> None:
-        """Answers lie in memory until they are pulled: so many are asked for that no worker waits for the next."""
+        """Answers lie in memory until they are pulled: so many are asked for that no worker waits for the next.
+
+        A message that nobody waits for any more is not asked, as it is not on a SuperLink, and its answer is dropped.
+        """
+        self._unsent = {i: message for i, message in self._unsent.items() if not _is_over(message)}
+        self._pending = {i: (of, to) for i, (of, to) in self._pending.items() if not (to.done() and _is_over(of))}
         running = sum(not future.done() for _, future in self._pending.values())
         for message_id in list(self._unsent)[: max(0, _TASKS_A_WORKER * self._workers - running)]:
             message = self._unsent.pop(message_id)
@@ -149,6 +154,10 @@ def _answer(message: Message, node_id: int, folder: str) -> Message:
 
     context = Context(run_id=1, node_id=node_id, node_config={SITE_FOLDER: folder}, state=RecordDict(), run_config={})
     return app(message, context)
+
+
+def _is_over(message: Message) -> bool:
+    return message.metadata.created_at + message.metadata.ttl < time.time()
 
 
 def _reply(message: Message, future: Future[Message]) -> Message:

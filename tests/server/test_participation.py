@@ -144,6 +144,15 @@ def test_a_round_that_was_begun_asks_the_same_sites_whoever_has_come_since() -> 
         assert set(rounds_of(federation)[0].updates) == {"s0", "s5"}
 
 
+def test_a_round_of_which_too_few_have_come_back_asks_others_and_counts_what_it_has() -> None:
+    nodes = {node: site(f"s{node}", 1.0) for node in range(4)}
+    with started(nodes, rounds=1, participation=0.5, minimum_sites=2) as federation:
+        federation.journal.plan(1, ["gone", "s0"])
+        (result,) = rounds_of(federation)
+        assert len(result.updates) == 2
+        assert federation.journal.planned(1) == frozenset(result.updates)
+
+
 def test_a_strategy_gets_as_many_sites_as_it_needs_however_small_the_share() -> None:
     nodes = {node: site(f"s{node}", 1.0 + node / 10) for node in range(7)}
     with started(nodes, strategy=make_strategy("krum", {}), participation=0.1) as federation:

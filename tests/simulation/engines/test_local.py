@@ -65,3 +65,15 @@ def test_no_more_is_asked_for_than_keeps_the_workers_busy(hospital: Path) -> Non
             time.sleep(0.3)
         assert 1 <= most <= 2
         assert sorted(reply.metadata.src_node_id for reply in replies) == list(range(1, 13))
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked(hospital: Path) -> None:
+    with LocalGrid([hospital] * 6, workers=1) as grid:
+        stale = [roll_call(node) for node in range(1, 7)]
+        for message in stale:
+            message.metadata.ttl = 0.01
+        ids = grid.push_messages(stale)
+        time.sleep(0.1)
+        (answer,) = grid.send_and_receive([roll_call(6)], timeout=60)
+        assert answer.metadata.src_node_id == 6
+        assert grid.pull_messages(ids) == []
