@@ -49,7 +49,7 @@ class RoundsBar:
         """A step begins; `label` is what the sites `names` are asked for, and `until` when they are given up."""
         self._waiting = list(names)
         self._asked = len(self._waiting)
-        self._until = f" until {_deadline(until)}" if until else ""
+        self._until = f" until {deadline_text(until, datetime.now(until.tzinfo))}" if until else ""
         self._share = _SHARES.get(label, (0.0, 0.0))
         self._bar.update(self._task, description=label)
         self._show()
@@ -90,10 +90,9 @@ def waiting_text(waiting: Sequence[str], asked: int) -> str:
     return f"waiting for {len(waiting)} of {asked} sites"
 
 
-def _deadline(until: datetime) -> str:
-    """`14:40`, with seconds where they matter: a deadline of a minute or two."""
-    left_s = (until - datetime.now(until.tzinfo)).total_seconds()
-    return f"{until:%H:%M:%S}" if left_s < 120 else clock(until, datetime.now(until.tzinfo))
+def deadline_text(until: datetime, now: datetime) -> str:
+    """`14:40`, with seconds where they matter (a minute or two are left), with the day where it is not today's."""
+    return f"{until:%H:%M:%S}" if (until - now).total_seconds() < 120 else clock(until, now)
 
 
 def round_sentence(line: Mapping[str, Any], rounds: int, ends: str = "") -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bloodnet_model.run_metrics import Forecast
-from server.console import RoundsBar, round_sentence, run_end, waiting_text
+from server.console import RoundsBar, deadline_text, round_sentence, run_end, waiting_text
 
 CET = timezone(timedelta(hours=1))
 NOW = datetime(2026, 11, 25, 14, 0, tzinfo=CET)
@@ -99,14 +99,27 @@ def shown(bar: RoundsBar) -> str:
     return capture.get()
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (timedelta(seconds=119), "14:01:59"),
+        (timedelta(minutes=5), "14:05"),
+        (timedelta(hours=10), "Thu 26 Nov 00:00"),
+    ],
+)
+def test_a_deadline_has_seconds_where_they_matter_and_a_day_where_it_is_another(left: timedelta, said: str) -> None:
+    assert deadline_text(NOW + left, NOW) == said
+
+
 def test_the_bar_says_for_whom_until_when() -> None:
     bar = RoundsBar(8, Console(file=io.StringIO()))
     until = datetime.now(CET).replace(microsecond=0) + timedelta(minutes=5)
     bar.step("training", ["a", "b", "c", "d", "e"], until)
-    assert f"waiting for 5 of 5 sites until {until:%H:%M}" in shown(bar)
+    assert "waiting for 5 of 5 sites until" in shown(bar)
+    assert shown(bar).rstrip().endswith(f" {until:%H:%M}")
     for site in ("d", "a", "e"):
         bar.answer(site)
-    assert f"waiting for b, c until {until:%H:%M}" in shown(bar)
+    assert "waiting for b, c until" in shown(bar)
     for site in ("b", "c"):
         bar.answer(site)
     assert "5 of 5 sites" in shown(bar)
