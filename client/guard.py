@@ -3,6 +3,8 @@
 Flower has no door for a site's own check, and of bundles that are not signed by its makers it refuses all or none. So
 two functions of its SuperNode are wrapped: the one that fetches a bundle when a run's first message comes, and the one
 that would verify its signature. A refused message is answered with Flower's own error for bundles; other runs go on.
+Flower unpacks a bundle into a folder that it names after what the coordinator says of the run, and where that folder is
+there already it runs what lies in it: so a run has to say what its bundle says, and the folder is made anew.
 A third function is wrapped so that errors leave without their texts (`client.bare_errors`). Since all this stands on
 Flower's inner parts, it stands on one version of them, and does not start on another.
 """
@@ -14,9 +16,13 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from importlib.metadata import version
+from shutil import rmtree
 from typing import Any, Final, TypeGuard
 
+from flwr.common.config import get_fab_config, get_metadata_from_config, get_project_dir
+from flwr.supercore.constant import TaskType
 from flwr.supercore.fab import Fab
+from flwr.supercore.run import Run
 
 from bloodnet_model.errors import SettingsError
 from client.bare_errors import OnError, without_texts
@@ -49,7 +55,7 @@ def stand_guard(judge: Judge, on_error: OnError) -> None:
     pull, verify, push = (getattr(node, name, None) for name in (_PULL, _VERIFY, _PUSH))
     if not (
         version("flwr") == TESTED
-        and _takes(pull, "get_fab", "trusted_entities")
+        and _takes(pull, "get_run", "get_fab", "trusted_entities")
         and _takes(verify, "fab")
         and _takes(push, "state", "object_store")
     ):
@@ -65,24 +71,61 @@ def stand_guard(judge: Judge, on_error: OnError) -> None:
 def _judged(pull: Callable[..., int | None], judge: Judge) -> Callable[..., int | None]:
     @wraps(pull)
     def pull_judged(
-        *, get_fab: Callable[[str, int], Fab], trusted_entities: object = None, **others: Any
+        *,
+        get_run: Callable[[int], Run],
+        get_fab: Callable[[str, int], Fab],
+        trusted_entities: object = None,
+        **others: Any,
     ) -> int | None:
+        runs: dict[int, Run] = {}
+
+        def ask(run_id: int) -> Run:
+            runs[run_id] = get_run(run_id)  # once: this answer is the one that Flower keeps
+            return runs[run_id]
+
         def fetch(fab_hash: str, run_id: int) -> Fab:
             fab = get_fab(fab_hash, run_id)
-            verdict = _APPROVED if _allows(judge, fab, run_id) else _REFUSED
+            verdict = _APPROVED if _allows(judge, fab, runs[run_id]) else _REFUSED
             return dataclasses.replace(fab, verifications={_VERDICT: verdict})  # not those that came with it
 
-        return pull(get_fab=fetch, trusted_entities={"this site": "verifies itself"}, **others)
+        return pull(get_run=ask, get_fab=fetch, trusted_entities={"this site": "verifies itself"}, **others)
 
     return pull_judged
 
 
-def _allows(judge: Judge, fab: Fab, run_id: int) -> bool:
+def _allows(judge: Judge, fab: Fab, run: Run) -> bool:
     try:
-        return judge(fab.content, fab.hash_str, run_id) is True
+        if judge(fab.content, fab.hash_str, run.run_id) is not True:
+            return False
+        if not _is_what_its_bundle_says(run, fab):
+            log.error("Run %d is refused: the coordinator calls it another app than its bundle is", run.run_id)
+            return False
+        _remove_unpacked(run)
+        return True
     except Exception as error:
-        log.error("Run %d is refused: its bundle could not be judged (%s: %s)", run_id, type(error).__name__, error)
+        log.error("Run %d is refused: its bundle could not be judged (%s: %s)", run.run_id, type(error).__name__, error)
         return False
+
+
+def _is_what_its_bundle_says(run: Run, fab: Fab) -> bool:
+    """Whether Flower will unpack `fab` and run just that: it finds an app by the name, version and hash of the run."""
+    app = get_metadata_from_config(get_fab_config(fab.content))
+    return (
+        (run.fab_id, run.fab_version) == app
+        and run.fab_hash == fab.hash_str
+        and run.primary_task_type == TaskType.SERVER_APP
+    )
+
+
+def _remove_unpacked(run: Run) -> None:
+    """Remove what lies where the bundle of `run` will be unpacked; raises OSError where it stays.
+
+    The folder's name has eight digits of the bundle's hash: one can be made to fit that of another bundle, which was
+    approved once and is no longer.
+    """
+    folder = get_project_dir(run.fab_id, run.fab_version, run.fab_hash)
+    if folder.is_symlink() or folder.exists():
+        rmtree(folder)
 
 
 def _takes(function: Callable[..., Any] | None, *names: str) -> TypeGuard[Callable[..., Any]]:

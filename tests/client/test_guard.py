@@ -1,6 +1,7 @@
 """The guard in Flower's own functions: what it lets through, and that whatever goes wrong refuses."""
 
 import dataclasses
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.cli.install import install_from_fab
+from flwr.common.config import get_fab_config, get_metadata_from_config, get_project_dir
 from flwr.common.constant import ErrorCode
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
@@ -28,11 +31,13 @@ from tests.client.bundles import changed_bundle
 NODE = import_module("flwr.supernode.start_client_internal")
 PARTS = ("_pull_and_store_message", "_verify_fab", "_push_messages")
 RUN = 5
+NOTHING_ELSE: Mapping[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
-def _flower_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the guard puts into Flower's module is taken out again."""
+def _flower_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the guard puts into Flower's module is taken out again; bundles are unpacked in `tmp_path`."""
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path / "flower"))
     for name in PARTS:
         monkeypatch.setattr(NODE, name, getattr(NODE, name))
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
@@ -75,19 +80,28 @@ def pushed(state: Any, store: Any) -> Sent:
     return [(message, objects[message.metadata.message_id]) for message in sent]
 
 
-def pulled(bundle: bytes, said_hash: str = "", **verifications: str) -> str:
-    """What Flower's own functions make of a first message whose run brings `bundle`: 'stored', or its error's text."""
+def pulled(bundle: bytes, said_hash: str = "", said: Mapping[str, str] = NOTHING_ELSE, **verifications: str) -> str:
+    """What Flower's own functions make of a first message whose run brings `bundle`: 'stored', or its error's number.
+
+    said: what the coordinator says of the run, where that is not what its bundle says
+    """
     (state, store), asked = node_state(), question()
     objects, tree = get_all_nested_objects(asked), get_object_tree(asked)
-    said = said_hash or sha256(bundle).hexdigest()
-    run = dataclasses.replace(Run.create_empty(RUN), fab_id="bloodnet/x", fab_version="1", fab_hash=said)
+    fab_id, fab_version = get_metadata_from_config(get_fab_config(app_bundle()))
+    told: dict[str, Any] = {
+        "fab_id": fab_id,
+        "fab_version": fab_version,
+        "fab_hash": said_hash or sha256(bundle).hexdigest(),
+        **said,
+    }
+    run = dataclasses.replace(Run.create_empty(RUN), **told)
     NODE._pull_and_store_message(
         state=state,
         object_store=store,
         node_config={},
         receive=lambda: (asked, tree),
         get_run=lambda _: run,
-        get_fab=lambda fab_hash, _: Fab(fab_hash, bundle, verifications),
+        get_fab=lambda fab_hash, _: Fab(said_hash or sha256(bundle).hexdigest(), bundle, verifications),
         pull_object=lambda _, object_id: objects[object_id].deflate(),
         confirm_message_received=lambda _, __: None,
         trusted_entities=None,
@@ -135,6 +149,32 @@ def test_what_the_coordinator_says_of_a_bundle_changes_nothing(site: Site) -> No
 def test_a_bundle_that_is_not_the_one_announced_is_refused(site: Site) -> None:
     guarded(site)
     assert pulled(app_bundle(), said_hash="0" * 64) != "stored"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"fab_id": "/", "fab_version": "/../elsewhere"},  # the folder would be any that ends with eight digits
+        {"fab_version": "0.1"},  # or that of an earlier version
+        {"fab_hash": "0" * 64},  # or that of another bundle
+        {"primary_task_type": "flwr-agentapp"},
+    ],
+)
+def test_a_run_that_is_called_other_than_its_bundle_is_refused(site: Site, said: Mapping[str, str]) -> None:
+    guarded(site)
+    assert pulled(app_bundle(), said=said) == f"error {ErrorCode.INVALID_FAB}"
+
+
+def test_what_lies_where_a_bundle_will_be_unpacked_is_not_run(site: Site) -> None:
+    """Flower passes over a folder that is there; eight digits of a hash are soon found."""
+    bundle = app_bundle()
+    there = get_project_dir(*get_metadata_from_config(get_fab_config(bundle)), sha256(bundle).hexdigest())
+    (there / "client").mkdir(parents=True)
+    (there / "client" / "app.py").write_text("of a bundle that is approved no longer")
+    guarded(site)
+    assert pulled(bundle) == "stored"
+    assert install_from_fab(bundle, skip_prompt=True) == there
+    assert (there / "client" / "app.py").read_bytes() == bundle_files(bundle)["client/app.py"]
 
 
 @pytest.mark.parametrize("bundle", [b"", b"no zip"])
