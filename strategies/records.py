@@ -35,6 +35,8 @@ _PLAN, _MU, _LAMBDA = "plan", "proximal-mu", "personal-lambda"
 EXAMPLES, _STEPS, _SECONDS = "num-examples", "steps", "seconds"
 _ROUND, _MASK_SLICES, _CONTROL = "round", "mask-slices", "control"
 _LOSSES = ("loss", "mask-loss", "slice-loss", "study-loss")
+_VERSION_LIKE: Final = "[0-9A-Za-z.+!-]{1,32}"
+_COUNT_LIKE: Final = "[a-z0-9-]{1,64}"
 
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
@@ -218,14 +220,18 @@ def pack_site_info(info: SiteInfo) -> RecordDict:
 
 
 def unpack_site_info(content: RecordDict) -> SiteInfo:
-    """Raises UnusableAnswer for a name that no site can have: the coordinator names files after it."""
+    """Raises UnusableAnswer for words that no site can have: they go to the coordinator's files, page and terminal."""
     site = config_of(content, _SITE)
     if not re.fullmatch(SITE_NAME, str(site[_NAME])):
         raise UnusableAnswer("bad-name")
+    if not re.fullmatch(_VERSION_LIKE, str(site[_VERSION])):
+        raise UnusableAnswer("bad-version")
     counts, ledger = (
         {str(key): int(cast(int, value)) for key, value in metrics_of(content, name).items()}
         for name in (_COUNTS, _LEDGER)
     )
+    if not all(re.fullmatch(_COUNT_LIKE, key) for key in (*counts, *ledger)):
+        raise UnusableAnswer("bad-counts")
     return SiteInfo(str(site[_NAME]), str(site[_VERSION]), counts, ledger)
 
 

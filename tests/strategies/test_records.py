@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flwr.app import RecordDict
 
-from bloodnet_model.errors import SettingsError
+from bloodnet_model.errors import SettingsError, UnusableAnswer
 from bloodnet_model.settings import ModelSettings
 from strategies import records
 from strategies.records import RoundPlan, SiteInfo, Update
@@ -29,6 +29,20 @@ def test_most_updates_have_one_vector() -> None:
 def test_site_info_goes_round() -> None:
     info = SiteInfo("hospital-1", "0.1.0", {"train-studies": 6}, {"used": 8, "localizer": 2})
     assert records.unpack_site_info(records.pack_site_info(info)) == info
+
+
+@pytest.mark.parametrize(
+    ("info", "reason"),
+    [
+        (SiteInfo("../a", "0.1.0", {}, {}), "bad-name"),
+        (SiteInfo("a", "\x1b]0;0.1.0", {}, {}), "bad-version"),
+        (SiteInfo("a", "0.1.0", {"<script>": 1}, {}), "bad-counts"),
+        (SiteInfo("a", "0.1.0", {}, {"DOE^JANE": 1}), "bad-counts"),
+    ],
+)
+def test_words_that_no_site_can_have_are_refused(info: SiteInfo, reason: str) -> None:
+    with pytest.raises(UnusableAnswer, match=f": {reason}"):
+        records.unpack_site_info(records.pack_site_info(info))
 
 
 def test_a_refusal_is_a_code_and_nothing_else() -> None:
