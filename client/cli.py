@@ -4,7 +4,7 @@ import json
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
 
 import typer
 
@@ -30,7 +30,15 @@ Model = Annotated[
 ]
 Here = Annotated[Path, typer.Option("--site", help="Site folder.")]
 Revoke = Annotated[bool, typer.Option("--revoke", help="Take it back.")]
+HealthAddress = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT where gRPC's health protocol is answered; loopback, one above --port, if not said."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print counts and codes alone, fit to send.")]
+
+_PORT: Final = 9094
+_HEALTH: Final = f"127.0.0.1:{_PORT + 1}"
+_HEALTH_S: Final = 5.0
 
 
 def main() -> None:
@@ -176,8 +184,8 @@ def export(
 @app.command()
 def run(
     folder: Folder,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="On this machine's loopback.")] = 9094,
-    health: Annotated[str, typer.Option(help="HOST:PORT where gRPC's health protocol is answered.")] = "",
+    port: Annotated[int, typer.Option(min=1, max=65534, help="On this machine's loopback.")] = _PORT,
+    health: HealthAddress = None,
 ) -> None:
     """Connect to the coordinator and answer it, in the foreground, until SIGTERM or Ctrl-C.
 
@@ -186,7 +194,26 @@ def run(
     from client.dataset import load_site
     from client.node import become_node
 
-    become_node(load_site(folder), port, health)
+    become_node(load_site(folder), port, health or f"127.0.0.1:{port + 1}")
+
+
+@app.command()
+def health(
+    address: Annotated[str, typer.Option("--at", help="HOST:PORT that `run` was given as --health.")] = _HEALTH,
+    connected: Annotated[bool, typer.Option("--connected", help="Demand that the coordinator answers, too.")] = False,
+) -> None:
+    """Ask a running node how it is: exit code 0 if it works, 1 if not. For a container's health check, or a monitor."""
+    from client.health import COORDINATOR, is_serving
+
+    works = is_serving(address, "", _HEALTH_S)
+    answered = works and is_serving(address, COORDINATOR, _HEALTH_S)
+    if not works:
+        print(f"no node answers at {address}")
+    else:
+        print(
+            "the node works, and the coordinator answers it" if answered else "the node works; no coordinator answers"
+        )
+    raise typer.Exit(0 if works and (answered or not connected) else 1)
 
 
 @app.command()

@@ -31,17 +31,17 @@ def become_node(site: Site, port: int, health: str) -> NoReturn:
     """Connect to the coordinator that site.yaml names and answer it until SIGTERM or SIGINT; then exits with code 0.
 
     port:   of this machine's own loopback address, on which the SuperNode and the app's processes talk
-    health: HOST:PORT where gRPC's health protocol is answered; nowhere if empty
+    health: HOST:PORT where gRPC's health protocol is answered
     Raises DataError or SettingsError, with the remedy, where the site is not ready to connect.
     """
-    command = supernode_command(site, port, health)
+    command = supernode_command(site, port)
     environment = surroundings(os.environ, site)
     make_folder(Path(environment[_HOME]))
     python = [sys.executable, "-P", "-m", "client.supernode"]  # -P: no module of the working directory
-    os.execve(sys.executable, [*python, str(site.folder), *command], environment)
+    os.execve(sys.executable, [*python, str(site.folder), health, *command], environment)
 
 
-def supernode_command(site: Site, port: int, health: str) -> list[str]:
+def supernode_command(site: Site, port: int) -> list[str]:
     """What Flower's SuperNode is started with; raises DataError or SettingsError where something is missing."""
     settings = site.settings
     if settings.policy.coordinator is None:
@@ -55,8 +55,7 @@ def supernode_command(site: Site, port: int, health: str) -> list[str]:
     command = ["flower-supernode", "--superlink", settings.policy.coordinator]
     command += ["--root-certificates", str(authority), "--auth-supernode-private-key", str(key)]
     command += ["--host", _NEAR[0], "--port", str(port)]
-    command += ["--node-config", f"{SITE_FOLDER}={json.dumps(str(site.folder))}"]
-    return [*command, *(["--health-server-address", health] if health else [])]
+    return [*command, "--node-config", f"{SITE_FOLDER}={json.dumps(str(site.folder))}"]
 
 
 def surroundings(now: Mapping[str, str], site: Site) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m client.supernode FOLDER flower-supernode ARGUMENT...`: a site's SuperNode, with its guard.
+"""`python -m client.supernode FOLDER HEALTH flower-supernode ARGUMENT...`: a site's SuperNode, with its guard.
 
 `bloodnet-client run` becomes this process; nobody else starts it.
 """
@@ -19,8 +19,10 @@ from flwr.supernode.cli import flower_supernode
 from bloodnet_model.commands import run_command
 from bloodnet_model.errors import BloodNetError
 from client.approval import approved_bundles, bundle_digest, bundle_files, keep_refused
+from client.connection import Connection, watch_requests
 from client.egress import Departure, write_down
 from client.guard import Judge, stand_guard
+from client.health import Health
 from client.policy import NOT_APPROVED
 from client.site_settings import Site, read_site
 from strategies.bundle import app_bundle
@@ -28,16 +30,24 @@ from strategies.bundle import app_bundle
 NODE_ERROR: Final = "node-error"
 """Code in the egress log of an app's process that failed; the coordinator calls it so, too."""
 
-_NOISE: Final = r"\s*|FAB verification failed.*|Cannot get processing duration.*"
-"""Messages of Flower's that say nothing, or what our own say better, about a bundle that was refused."""
+_NOISE: Final = "|".join(
+    (
+        r"\s*",
+        "FAB verification failed.*",
+        "Cannot get processing duration.*",
+        "Connection (attempt failed|successful).*",
+    )
+)
+"""Messages of Flower's that say nothing, or what our own say better, about a refused bundle or an outage."""
 
 log = logging.getLogger("bloodnet.client")
 
 
 def main() -> None:
-    folder, *sys.argv = sys.argv[1:]
+    folder, health_address, *sys.argv = sys.argv[1:]
     site = read_site(Path(folder))
     set_up_logs()
+    watch_requests(Connection(Health(health_address).connected))
     own = bundle_digest(bundle_files(app_bundle()))
     stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)

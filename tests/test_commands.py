@@ -21,8 +21,12 @@ COMMANDS = {
     ("bloodnet-simulate", "triage-benefit"): ("--run", "--sensitivity", "--arrivals-per-hour", "--json"),
     ("bloodnet-simulate", "reproduce"): ("cq500-table",),
     ("bloodnet-simulate", "reproduce", "cq500-table"): ("--data", "--sites"),
-    ("bloodnet-client",): ("init", "check", "index", "triage", "export", "run", "review", "approve", "allow", "audit"),
+    ("bloodnet-client",): (
+        *("init", "check", "index", "triage", "export", "run", "health"),
+        *("review", "approve", "allow", "audit"),
+    ),
     ("bloodnet-client", "run"): ("FOLDER", "--port", "--health"),
+    ("bloodnet-client", "health"): ("--at", "--connected"),
     ("bloodnet-client", "review"): ("BUNDLE", "--site"),
     ("bloodnet-client", "approve"): ("BUNDLE", "--site", "--revoke"),
     ("bloodnet-client", "allow"): ("RUN", "--site", "--revoke"),

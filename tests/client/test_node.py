@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc  # type: ignore[import-untyped]
 import psutil
 import pytest
 import yaml
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from rich.console import Console
 
 from bloodnet_model.errors import BloodNetError, RoundError
@@ -50,20 +48,19 @@ def site_of(folder: Path, **policy: str) -> Site:
 
 
 def test_a_ready_site_connects_to_the_coordinator_of_its_policy_alone(ready: Site) -> None:
-    command = supernode_command(ready, 9094, "")
+    command = supernode_command(ready, 9094)
     assert command[:3] == ["flower-supernode", "--superlink", "fl.example.org:443"]
     assert command[command.index("--root-certificates") + 1] == str(ready.folder / "ca.crt")
     assert command[command.index("--auth-supernode-private-key") + 1] == str(ready.folder / "node.key")
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--node-config") + 1] == f'site-folder="{ready.folder}"'
     assert not {"--insecure", "--trusted-entities", "--allow-runtime-dependency-installation"} & set(command)
-    assert supernode_command(ready, 9094, "0.0.0.0:9000")[-2:] == ["--health-server-address", "0.0.0.0:9000"]
 
 
 def test_what_is_missing_is_named(ready: Site) -> None:
     def said(site: Site = ready) -> str:
         with pytest.raises(BloodNetError) as caught:
-            supernode_command(site, 9094, "")
+            supernode_command(site, 9094)
         return str(caught.value)
 
     assert "write `coordinator: HOST:PORT`" in said(site_of(ready.folder))
@@ -201,9 +198,8 @@ def test_what_runs_is_what_was_approved(
 
 @pytest.mark.slow
 def test_a_node_is_healthy_and_stops_when_it_is_asked_to(federation: Federation) -> None:
-    with grpc.insecure_channel(f"{HOST}:{federation.health}") as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    wait_until(lambda: how_it_is(federation.health)[0] == 0)
+    assert how_it_is(federation.health) == (0, "the node works, and the coordinator answers it")
     family = psutil.Process(federation.node.pid).children(recursive=True)
     federation.node.send_signal(signal.SIGTERM)
     assert federation.node.wait(30) == 0
@@ -211,10 +207,18 @@ def test_a_node_is_healthy_and_stops_when_it_is_asked_to(federation: Federation)
     wait_until(lambda: not any(map(lives, family)), 20)
     assert "Traceback" not in federation.log
     assert "SuperNode terminated gracefully." in federation.log
+    assert how_it_is(federation.health) == (1, f"no node answers at {HOST}:{federation.health}")
     federation.node = start_node(federation.folder, federation.guarded, federation.health)
     wait_until(lambda: federation.guarded.name in federation.link.online())
     federation.node.send_signal(signal.SIGINT)
     assert federation.node.wait(30) == 0
+
+
+def how_it_is(port: int) -> tuple[int, str]:
+    """What `bloodnet-client health --connected` says of the node whose health is answered at `port`."""
+    command = [str(BIN / "bloodnet-client"), "health", "--connected", "--at", f"{HOST}:{port}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return ended.returncode, ended.stdout.strip()
 
 
 def answers(link: SuperLink) -> bool:

@@ -103,7 +103,7 @@ def test_who_is_missed_and_since_when() -> None:
 )
 def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
     """One hospital comes late, the run is stopped after a round and goes on."""
-    run, ports = home.runs / "first", free_ports(2)
+    run, ports = home.runs / "first", free_ports(4)
 
     def started(block: ExitStack, *words: str | Path, stderr: int | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen([*map(str, words)], stderr=stderr, text=True)
@@ -124,11 +124,11 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         assert up.stderr is not None
         assert up.stderr.readline().startswith("up: hospitals reach")
         first, second = (tmp_path / "hospitals" / name for name in ("hospital-1", "hospital-2"))
-        started(block, *CLIENT, "run", first, "--port", str(ports[0]))
+        started(block, *CLIENT, "run", first, "--port", str(ports[0]), "--health", f"127.0.0.1:{ports[2]}")
         words = ("--set", "rounds=2", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
         launched = started(block, *SERVER, "launch", home.folder, *words, stderr=subprocess.PIPE)
         wait_until(lambda: states().get("hospital-2") == "away")
-        started(block, *CLIENT, "run", second, "--port", str(ports[1]))
+        started(block, *CLIENT, "run", second, "--port", str(ports[1]), "--health", f"127.0.0.1:{ports[3]}")
         wait_until((run / "rounds.jsonl").exists)
         assert set(states().values()) <= {"working", "answered"}
         stopped = subprocess.run([*SERVER, "stop", home.folder], capture_output=True, text=True)
