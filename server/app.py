@@ -24,6 +24,7 @@ from server.federation import Federation, round_plan
 from server.final_evaluation import final_evaluation
 from server.forecast import forecast_sentence
 from server.journal import Journal
+from server.orphan import end_with_parent
 from server.record import RunRecord
 from server.rounds import evaluate, run_rounds
 from server.selection import best
@@ -46,6 +47,7 @@ WHERE_IT_STOPPED: Final = 0
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
+    end_with_parent()
     config = {key.replace("-", "_"): value for key, value in context.run_config.items()}
     out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
     from_round = int(config.pop(FROM_ROUND, WHERE_IT_STOPPED))

@@ -89,8 +89,7 @@ def test_a_killed_serverapp_and_then_a_killed_superlink(federation: Federation, 
     assert watching.returncode == 1
     assert "no SuperLink answers" in said
     assert "Traceback" not in said
-    for left in processes(federation.folder, "flwr-serverapp"):  # as the end of a container would
-        left.kill()
+    wait_until(lambda: not processes(federation.folder, "flwr-serverapp"))
 
     federation.start_superlink()
     wait_until(lambda: answers(federation.link))
