@@ -10,9 +10,10 @@ import torch
 
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.network import build_network
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.study import Study
-from bloodnet_model.training import Schedule, train_round
+from bloodnet_model.training import train_round
 from client.store import Store, StoreWriter
 
 _STUDIES, _SLICES = 300, 30

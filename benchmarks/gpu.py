@@ -12,12 +12,13 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training import batch_of, study_of
-from bloodnet_model.batches import Batch, steps_per_epoch
+from bloodnet_model.batches import Batch
 from bloodnet_model.device import best_device, compiled
 from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.schedule import Schedule, steps_per_epoch
 from bloodnet_model.settings import ModelSettings, model_settings
-from bloodnet_model.training import Schedule, train_round
+from bloodnet_model.training import train_round
 
 _STUDIES: Final = 32
 _EPOCHS: Final = 10

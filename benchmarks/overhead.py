@@ -9,7 +9,8 @@ import torch
 from rich.console import Console
 
 from bloodnet_model.network import build_network
-from bloodnet_model.training import OptimizerState, Schedule, train_round
+from bloodnet_model.schedule import Schedule
+from bloodnet_model.training import OptimizerState, train_round
 from bloodnet_model.weights import flat_weights, set_flat_weights
 from client.dataset import load_site, prepare
 from server.run_folder import read_metrics

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bloodnet_model.augmentation import augment, draw_changes, joined
 from bloodnet_model.labels import CLASSES, UNKNOWN
+from bloodnet_model.schedule import steps_per_epoch
 from bloodnet_model.settings import TrainingSettings
 from bloodnet_model.study import Study
 
@@ -112,10 +113,6 @@ def _with_positives(haemorrhage: NDArray[np.int8], share: float, rng: np.random.
     repeated = np.resize(rng.permutation(positive), wanted)  # each positive as often as any other, to within one
     kept = rng.choice(negative, len(positive) + len(negative) - wanted, replace=False)
     return np.concatenate([repeated, kept, np.flatnonzero(haemorrhage == UNKNOWN)])
-
-
-def steps_per_epoch(studies: int, studies_per_step: int) -> int:
-    return -(-studies // studies_per_step)
 
 
 def make_batch(

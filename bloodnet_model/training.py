@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bloodnet_model.batches import Batch, Draw, epochs_of, make_batch, steps_per_epoch
+from bloodnet_model.batches import Batch, Draw, epochs_of, make_batch
 from bloodnet_model.device import compiled, new_scaler
 from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.gradients import Gradients
 from bloodnet_model.network import BloodNet
 from bloodnet_model.prefetch import batches_ahead
+from bloodnet_model.schedule import Schedule, steps_per_epoch
 from bloodnet_model.settings import ModelSettings, TrainingSettings
 from bloodnet_model.steering import UNSTEERED, Steered, Steering
 from bloodnet_model.study import Study
@@ -29,24 +30,6 @@ OptimizerState = dict[str, Tensor]
 
 _STEPS_BETWEEN_LOOKS: Final = 25
 """At whether the loss still is a number: each look waits for the GPU, which should have its next step ready."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Where a round stands in the whole run, so that one warm-up and one cosine span all rounds.
-
-    most_steps: of a round, where its epochs have more; 0 for whole epochs
-    """
-
-    round: int
-    total_rounds: int
-    epochs: int
-    most_steps: int = 0
-
-    def steps(self, per_epoch: int) -> int:
-        """Of a round whose epochs have so many."""
-        whole = self.epochs * per_epoch
-        return min(whole, self.most_steps) if self.most_steps else whole
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from bloodnet_model.device import best_device
 from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.steering import Steering
-from bloodnet_model.training import Schedule, TrainingResult, train_round
+from bloodnet_model.training import TrainingResult, train_round
 from bloodnet_model.weights import flat_weights, norm_positions, save_network, set_flat_weights
 from client.dataset import SiteData
 from client.state import Sections, SiteState

@@ -9,10 +9,9 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Final
 
-from bloodnet_model.batches import steps_per_epoch
 from bloodnet_model.errors import Withheld
+from bloodnet_model.schedule import Schedule, steps_per_epoch
 from bloodnet_model.segmentation_sums import SegmentationSums
-from bloodnet_model.training import Schedule
 from client.approval import Grants
 from client.site_settings import Metric, Policy
 from strategies.evaluation_records import SiteEvaluation

@@ -6,8 +6,6 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-
 from bloodnet_model.files import write_whole
 from bloodnet_model.study import Study
 from client.dataset import SPLITS, SiteData, Split
@@ -31,6 +29,8 @@ def write_preview(data: SiteData) -> Path:
 
     One study a row, first window, slices evenly spaced from inferior to superior, mask outlined in red.
     """
+    from matplotlib.figure import Figure  # a seventh of what the ClientApp would import for every message
+
     rows = list(_chosen(data))
     figure = Figure(figsize=(12, 1.8 * max(1, len(rows))), facecolor="black", layout="constrained")
     grid = figure.subplots(max(1, len(rows)), squeeze=False)[:, 0]

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,7 @@ from server.rounds import evaluate, run_rounds
 from server.selection import best
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
-from server.tracking import tracked
+from server.tracking import Tracker, tracked
 from strategies.registry import make_strategy, resolved_parameters
 from strategies.round_strategy import RoundStrategy
 
@@ -71,22 +72,29 @@ def run_federation(
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(len(sites.holding("train")))
         federation = Federation(grid, strategy, settings, sites, bar, journal)
-        record = RunRecord(federation)
-        bar.say(journal.start)
-        validation = None
-        for result in run_rounds(federation):
-            line, validation = record.round(result), result.validation
-            journal.over(result.number, line)
-            _tidy(journal, result.number, settings)
-            tracker.round(line)
-            now = datetime.now().astimezone()
-            bar.done(result.number, round_sentence(line, settings.rounds, run_end(record.ahead, now)))
-        if record.ahead:
-            bar.say(forecast_sentence(record.ahead, datetime.now().astimezone()))
-        for found in _final(federation, record, validation, others):
-            record.add(found)
+        with closing(RunRecord(federation)) as record:
+            bar.say(journal.start)
+            validation = _rounds(federation, record, tracker, bar)
+            for found in _final(federation, record, validation, others):
+                record.add(found)
         journal.finish()
         tracker.finished(record.metrics, out)
+
+
+def _rounds(federation: Federation, record: RunRecord, tracker: Tracker, bar: RoundsBar) -> PooledEvaluation | None:
+    """Those still to be run, each written down; returns the last one's validation, None where there were none."""
+    settings, journal = federation.settings, federation.journal
+    validation = None
+    for result in run_rounds(federation):
+        line, validation = record.round(result), result.validation
+        journal.over(result.number, line)
+        _tidy(journal, result.number, settings)
+        tracker.round(line)
+        now = datetime.now().astimezone()
+        bar.done(result.number, round_sentence(line, settings.rounds, run_end(record.ahead, now)))
+    if record.ahead:
+        bar.say(forecast_sentence(record.ahead, datetime.now().astimezone()))
+    return validation
 
 
 def _begun(out: Path, settings: RunSettings) -> Journal:

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes on: every file whole, after every round."""
+"""What a run writes down as it goes on: every file whole, after every round, and the page as often as it may."""
 
 import platform
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from server.evaluation import PooledEvaluation
 from server.federation import Federation
 from server.forecast import forecast
 from server.journal import Accepted, Aggregate
-from server.report import render_report
+from server.live_page import LivePage
 from server.rounds import RoundResult
 from server.selection import best, selection, stop_now
 from server.sites import Sites
@@ -32,6 +32,7 @@ class RunRecord:
         """Of a run that was stopped, what its journal knows is there from the beginning."""
         self._federation, self._settings = federation, federation.settings
         self._folder = federation.journal.run_folder
+        self._page = LivePage(self._folder)
         self._network = build_network(self._settings.model, seed=0)
         self.ahead: Forecast | None = None
         self.metrics = _metrics_before(federation, flat_weights(self._network).size)
@@ -69,6 +70,10 @@ class RunRecord:
             self.metrics |= found
             self._write()
 
+    def close(self) -> None:
+        """The page shows the run as it ended, however it ended."""
+        self._page.close()
+
     def _best_round(self) -> int | None:
         found = best(self.metrics["rounds"], self._settings.select_by)
         return found[0] if found else None
@@ -94,7 +99,7 @@ class RunRecord:
 
     def _write(self) -> None:
         run_folder.write_metrics(self._folder, self.metrics)
-        render_report(self._folder)
+        self._page.changed()
 
 
 def _metrics_before(federation: Federation, parameters: int) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from bloodnet_model.batches import steps_per_epoch
 from bloodnet_model.errors import UnusableAnswer
-from bloodnet_model.training import Schedule
+from bloodnet_model.schedule import Schedule, steps_per_epoch
 from strategies import records
 from strategies.aggregation import blocks
 from strategies.records import RoundPlan, Update

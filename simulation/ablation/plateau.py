@@ -13,11 +13,11 @@ from typing import Final, Self
 import numpy as np
 from pydantic import Field
 
-from bloodnet_model.batches import steps_per_epoch
 from bloodnet_model.network import BloodNet
+from bloodnet_model.schedule import Schedule, steps_per_epoch
 from bloodnet_model.settings import ModelSettings, Settings
 from bloodnet_model.study import Study
-from bloodnet_model.training import Schedule, train_round
+from bloodnet_model.training import train_round
 
 Validate = Callable[[BloodNet], tuple[float, float | None]]
 """AUC and Dice of a network on the validation patients; no Dice where nobody drew blood."""

@@ -10,9 +10,10 @@ from bloodnet_model.batches import Batch, Draw, make_batch
 from bloodnet_model.network import build_network
 from bloodnet_model.prediction import predict_study
 from bloodnet_model.prefetch import batches_ahead
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.settings import ModelSettings
 from bloodnet_model.study import Study
-from bloodnet_model.training import OptimizerState, Schedule, train_round
+from bloodnet_model.training import OptimizerState, train_round
 
 MakeStudy = Callable[..., Study]
 GPU = torch.device("cuda")

@@ -10,9 +10,10 @@ from bloodnet_model.batches import Batch, make_batch
 from bloodnet_model.device import new_scaler
 from bloodnet_model.gradients import Gradients, parts
 from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.study import Study
-from bloodnet_model.training import Schedule, train_round
+from bloodnet_model.training import train_round
 
 MakeStudy = Callable[..., Study]
 CPU = torch.device("cpu")

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import WeightsError
 from bloodnet_model.network import BloodNet, build_network
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.settings import ModelSettings, TrainingSettings
 from bloodnet_model.steering import UNSTEERED, Steering, add_proximal_gradient, correct_gradients
 from bloodnet_model.study import Study
-from bloodnet_model.training import Schedule, TrainingResult, train_round
+from bloodnet_model.training import TrainingResult, train_round
 from bloodnet_model.weights import flat_weights
 
 MakeStudy = Callable[..., Study]

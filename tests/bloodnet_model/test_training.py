@@ -13,12 +13,12 @@ from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.prediction import dice, predict_study
+from bloodnet_model.schedule import Schedule
 from bloodnet_model.settings import Link, ModelSettings, TrainingSettings, model_settings
 from bloodnet_model.steering import Steering
 from bloodnet_model.study import Study
 from bloodnet_model.training import (
     OptimizerState,
-    Schedule,
     TrainingResult,
     learning_rate_at,
     train_round,

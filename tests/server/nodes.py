@@ -16,9 +16,9 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
-from bloodnet_model.batches import steps_per_epoch
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
+from bloodnet_model.schedule import steps_per_epoch
 from bloodnet_model.segmentation_sums import SegmentationSums
 from server.federation import Federation, round_plan
 from server.journal import Journal
