@@ -2,12 +2,13 @@
 # make test   lint, format, types, all tests
 # make check  the fast part of it
 # make bench  ratios, measured in one run of an hour; PARTS='peers memory' measures these alone
+# make bench-faults  real processes killed, lines cut, disks filled, as root; FAULTS='superlink proxy' makes these alone
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-faults clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -28,6 +29,9 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(PARTS)
+
+bench-faults: $(READY)
+	$(BIN)/python -m benchmarks.faults $(FAULTS)
 
 # torch comes first and by its exact version: asked for by a range, an index may serve a build with gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt

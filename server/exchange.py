@@ -9,10 +9,12 @@ from typing import Final, Protocol, TypeVar
 
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 
 from bloodnet_model.errors import BloodNetError, UnusableAnswer
 from bloodnet_model.run_metrics import NO_ANSWER
+from server.lost_questions import LostQuestions
 from strategies import records
 
 T = TypeVar("T")
@@ -76,21 +78,29 @@ def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], 
 
     A reply made by the SuperLink (a node that died) names no site, so answers are mapped by the message they reply
     to. Asking for the answer of a node whose lease is over would make the SuperLink delete it: such nodes are not
-    asked until they are back. Nothing a site does raises here. Messages to nodes that are not in `sites` are not sent.
+    asked until they are back. A question that a node has lost is asked again. Nothing a site does raises here. Messages
+    to nodes that are not in `sites` are not sent.
     """
     started = time.monotonic()
     end, pause = started + deadline_s, _POLL_S
-    waiting, unsent = _send(grid, [one for one in messages if one.metadata.dst_node_id in sites], deadline_s)
+    questions = {node: one for one in messages if (node := one.metadata.dst_node_id) in sites}
+    lost = LostQuestions(grid, questions, _nodes_with_a_lease(grid).values(), end)
+    waiting, unsent = _send(grid, list(questions.values()), deadline_s)
     for node in unsent:
         yield Answer(sites[node], None, NOT_SENT, 0.0)
     while waiting and time.monotonic() < end:
         asked, awake = time.monotonic(), _nodes_with_a_lease(grid)
+        idle = lost.found(awake.values(), frozenset(waiting.values()))
         arrived = list(grid.pull_messages([i for i, node in waiting.items() if node in awake]))
         pause = _POLL_S if arrived else min(_SLOWEST_POLL_S, pause * 1.2)
         while arrived:
             reply = arrived.pop(0)  # held by nobody here once it is used
             if (answered := reply.metadata.reply_to_message_id) in waiting:
                 yield _answer(sites[waiting.pop(answered)], reply, time.monotonic() - started)
+        for question, node in [pair for pair in waiting.items() if pair[1] in idle]:
+            if again := lost.ask_again(node):
+                del waiting[question]
+                waiting |= again
         if waiting:
             now = time.monotonic()  # a grid may have waited for answers itself
             time.sleep(max(0.0, min(asked + pause, end) - now))
@@ -107,12 +117,11 @@ def _send(grid: Grid, messages: list[Message], deadline_s: float) -> tuple[dict[
     return {message_id: node for message_id, node in sent if message_id}, [node for i, node in sent if not i]
 
 
-def _nodes_with_a_lease(grid: Grid) -> set[int]:
+def _nodes_with_a_lease(grid: Grid) -> dict[int, NodeInfo]:
     """Nodes whose heartbeat lease holds a little longer; engines without leases give none, and all count."""
     soonest = time.time() + _LEASE_MARGIN_S
-    return {
-        node.node_id for node in grid.get_nodes() if not node.HasField("online_until") or node.online_until > soonest
-    }
+    nodes = grid.get_nodes()
+    return {node.node_id: node for node in nodes if not node.HasField("online_until") or node.online_until > soonest}
 
 
 def _answer(site: str, reply: Message, answered_s: float) -> Answer:

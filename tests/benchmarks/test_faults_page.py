@@ -1,0 +1,68 @@
+"""The table of faults: what it says of an outcome, and that the page has it as it was measured."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults.__main__ import FAULTS
+from benchmarks.faults.measure import Outcome
+from benchmarks.faults.page import BEGIN, END, table, with_table
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+OUTCOME = Outcome(
+    title="`kill -9` of a thing",
+    mended="",
+    lasted_s=0,
+    recovery_s=41,
+    usual_s=9,
+    rounds_lost=0,
+    resumed=0,
+    restarted={},
+    said=[],
+    same_sites=True,
+    same_model=True,
+)
+
+
+def row_of(outcome: Outcome) -> list[str]:
+    told = table({"machine": "2 cores", "faults": {"thing": outcome.to_json()}})
+    return [cell.strip() for cell in told.strip().rpartition("\n")[2].strip("|").split("|")]
+
+
+def test_the_page_has_the_table_of_what_was_measured() -> None:
+    page, told = (DOCS / "faults.md").read_text(), json.loads((DOCS / "faults.json").read_text())
+    assert with_table(page, told) == page
+    assert [name for name in FAULTS if name in told["faults"]] == list(told["faults"])
+
+
+def test_nothing_but_the_table_changes() -> None:
+    page = with_table(f"before\n{BEGIN}\nold\n{END}\nafter\n", {"machine": "2 cores", "faults": {}})
+    assert page.startswith(f"before\n{BEGIN}\n")
+    assert page.endswith(f"{END}\nafter\n")
+    assert "old" not in page
+
+
+def test_a_fault_that_needs_nobody() -> None:
+    assert row_of(OUTCOME) == [
+        "`kill -9` of a thing",
+        "0",
+        "41 (9)",
+        "yes, yes",
+        "the run went on by itself",
+        "nothing",
+    ]
+
+
+def test_what_had_to_be_done_is_said() -> None:
+    told = row_of(
+        replace(OUTCOME, mended="the site frees its disk", resumed=2, restarted={"up": 1}, said=["error: gone.", ""])
+    )
+    assert told[4] == "started again by its service manager: `bloodnet-server up` once; the run stopped: “error: gone.”"
+    assert told[5] == "the site frees its disk, then `bloodnet-server resume RUN` (twice)"
+
+
+@pytest.mark.parametrize("what", ["same_sites", "same_model"])
+def test_what_is_not_as_it_should_be_stands_out(what: str) -> None:
+    assert "**no**" in row_of(replace(OUTCOME, **{what: False}))[3]
