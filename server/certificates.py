@@ -23,6 +23,7 @@ from bloodnet_model.files import write_whole
 
 AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"
 SERVER, SERVER_KEY = "server.crt", "server.key"
+INNER, INNER_KEY = "superlink.crt", "superlink.key"
 AUTHORITY_DAYS: Final = 3650
 SERVER_DAYS: Final = 397
 """Longest life of a server certificate that all common TLS clients accept."""
@@ -54,24 +55,53 @@ def issue_server_certificate(folder: Path, hosts: Sequence[str], days: int = SER
     hosts: names and addresses that sites reach the server by; the certificate holds for these alone
     Raises SettingsError for a host that is neither, DataError where there is no readable authority.
     """
-    names = x509.SubjectAlternativeName([host_name(host) for host in hosts])
     authority, authority_key = _authority(folder)
     key = ec.generate_private_key(ec.SECP384R1())
+    certificate = _server_certificate(hosts, key, authority.subject, authority_key, days)
+    _replace_pair(folder / SERVER, certificate, folder / SERVER_KEY, key)
+
+
+def make_inner_certificate(folder: Path, hosts: Sequence[str]) -> None:
+    """Write `superlink.crt` and `superlink.key`: signed by itself, trusted on this machine alone, and for long.
+
+    So what the door shows to hospitals, and who vouches for it, can change while the SuperLink behind it goes on.
+    """
+    key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
-    certificate = (
-        _dated(subject, authority.subject, key.public_key(), days)
+    certificate = _server_certificate(hosts, key, subject, key, AUTHORITY_DAYS)
+    _replace_pair(folder / INNER, certificate, folder / INNER_KEY, key)
+
+
+def is_pair(certificate: Path, key: Path) -> bool:
+    """Whether a certificate and a private key can be read, and are of each other."""
+    try:
+        public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+        return formats.load_pem_private_key(key.read_bytes(), None).public_key() == public
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _server_certificate(
+    hosts: Sequence[str], key: ec.EllipticCurvePrivateKey, signer: x509.Name, by: ec.EllipticCurvePrivateKey, days: int
+) -> x509.Certificate:
+    names = x509.SubjectAlternativeName([host_name(host) for host in hosts])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+    return (
+        _dated(subject, signer, key.public_key(), days)
         .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(signer, critical=False)
-        .sign(authority_key, hashes.SHA384())
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)
+        .sign(by, hashes.SHA384())
     )
-    (folder / SERVER_KEY).unlink(missing_ok=True)
-    _write_key(folder / SERVER_KEY, key)
-    write_whole(folder / SERVER, certificate.public_bytes(formats.Encoding.PEM))
+
+
+def _replace_pair(path: Path, certificate: x509.Certificate, key_path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    key_path.unlink(missing_ok=True)
+    _write_key(key_path, key)
+    write_whole(path, certificate.public_bytes(formats.Encoding.PEM))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The commands of the coordinator's own machine: who may connect, and the door that they connect through."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,33 @@ def init(
     print(f"\nFingerprint of the authority (SHA-256), to be read out to hospitals:\n  {made.fingerprint}\n")
     print(f"Send {made.home.authority} to each hospital, and get its admission file. Then:")
     print(f"  bloodnet-server admit {folder} SITE.admission.json\n  bloodnet-server up {folder}")
+
+
+class Authority(StrEnum):
+    """Steps of replacing the authority."""
+
+    ADD = "add"
+    SWITCH = "switch"
+    DROP = "drop"
+
+
+@app.command()
+def renew(
+    folder: Folder,
+    authority: Annotated[
+        Authority | None, typer.Option(help="Replace the authority, too, in three steps: add, switch, drop.")
+    ] = None,
+) -> None:
+    """Another server certificate, while runs go on; hospitals need nothing new.
+
+    Where `up` runs, its door shows the new one within a second. The authority, which hospitals trust, lasts ten years.
+    """
+    from server.coordinator.home import read_home
+    from server.coordinator.renewal import STEPS
+    from server.coordinator.renewal import renew as renewed
+
+    home = read_home(folder)
+    print(renewed(home) if authority is None else STEPS[authority.value](home))
 
 
 @app.command()

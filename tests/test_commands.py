@@ -37,10 +37,11 @@ COMMANDS = {
     ("bloodnet-client", "check"): ("--sample", "--out", "--json"),
     ("bloodnet-client", "index"): ("--json",),
     ("bloodnet-server",): (
-        *("init", "admit", "revoke", "sites", "up", "launch", "status", "stop"),
+        *("init", "renew", "admit", "revoke", "sites", "up", "launch", "status", "stop"),
         *("resume", "readmit", "report"),
     ),
     ("bloodnet-server", "init"): ("DIR", "--host"),
+    ("bloodnet-server", "renew"): ("DIR", "--authority", "add"),
     ("bloodnet-server", "admit"): ("DIR", "FILE"),
     ("bloodnet-server", "launch"): ("DIR", "--config", "--site", "--out"),
     ("bloodnet-server", "status"): ("DIR", "--once", "--json"),

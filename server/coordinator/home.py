@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.settings import Settings, validated
-from server.certificates import AUTHORITY, SERVER, host_name
+from server.certificates import AUTHORITY, INNER, SERVER, host_name
 
 CONFIG: Final = "coordinator.yaml"
 LOOPBACK: Final = "127.0.0.1"
@@ -62,6 +62,11 @@ class Home:
         return self.keys / SERVER
 
     @property
+    def inner(self) -> Path:
+        """The SuperLink's own certificate, which nobody but this machine sees."""
+        return self.keys / INNER
+
+    @property
     def nginx(self) -> Path:
         return self.folder / "nginx"
 
@@ -92,7 +97,7 @@ class Home:
     def connection(self) -> SuperLinkConnection:
         """How commands on this machine reach the SuperLink."""
         address = f"{LOOPBACK}:{self.settings.superlink_port}"
-        return SuperLinkConnection(str(self.folder), address, str(self.authority))
+        return SuperLinkConnection(str(self.folder), address, str(self.inner))
 
 
 def read_home(folder: Path) -> Home:

@@ -12,7 +12,16 @@ import yaml
 from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.files import make_folder, write_whole
 from bloodnet_model.settings import validated
-from server.certificates import AUTHORITY_KEY, issue_server_certificate, make_authority, shown
+from server.certificates import (
+    AUTHORITY_KEY,
+    INNER_KEY,
+    SERVER_KEY,
+    is_pair,
+    issue_server_certificate,
+    make_authority,
+    make_inner_certificate,
+    shown,
+)
 from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, CoordinatorSettings, Home, read_home
 from server.coordinator.proxy import write_proxy
 
@@ -43,6 +52,7 @@ def initialise(folder: Path, hosts: Sequence[str], port: int | None) -> Initiali
     home = Home(folder.resolve(), validated(CoordinatorSettings, before | given))
     _make_folders(home)
     done = [*_settings(home, existing), *_authority(home), *_certificate(home)]
+    require_inner_certificate(home)
     write_proxy(home)
     return Initialised(home, tuple(done), shown(home.authority).fingerprint)
 
@@ -86,14 +96,29 @@ def _authority(home: Home) -> list[str]:
 
 
 def _certificate(home: Home) -> list[str]:
-    path, hosts = home.certificate, [*home.settings.hosts, LOOPBACK, LOOPBACK_NAME]
-    why = "written "
+    path, why = home.certificate, "written "
     if path.exists():
-        now = shown(path)
+        now, intact = shown(path), is_pair(path, home.keys / SERVER_KEY)
         left = now.days_left(datetime.now(UTC))
-        if now.hosts == set(hosts) and left > RENEWED_DAYS:
+        if intact and now.hosts == set(_hosts(home)) and left > RENEWED_DAYS:
             return [f"kept     {path} (for {left} more days)"]
         reason = f"it had {left} days left" if left <= RENEWED_DAYS else "the hosts have changed"
-        why = f"renewed  ({reason}; hospitals need nothing new; restart `up`)"
-    issue_server_certificate(home.keys, hosts)
+        why = f"renewed  ({reason if intact else 'its key was another'}; hospitals need nothing new)"
+    new_certificate(home)
     return [f"{why} {path}"]
+
+
+def new_certificate(home: Home) -> None:
+    """Of the door, by the authority; where `up` runs, it is shown within a second."""
+    issue_server_certificate(home.keys, _hosts(home))
+
+
+def require_inner_certificate(home: Home) -> None:
+    """Make the one between nginx and the SuperLink, where there is none that lasts."""
+    intact = is_pair(home.inner, home.keys / INNER_KEY)
+    if not intact or shown(home.inner).days_left(datetime.now(UTC)) <= RENEWED_DAYS:
+        make_inner_certificate(home.keys, [LOOPBACK_NAME, LOOPBACK])
+
+
+def _hosts(home: Home) -> list[str]:
+    return [*home.settings.hosts, LOOPBACK, LOOPBACK_NAME]

@@ -9,7 +9,7 @@ from typing import Final
 from jinja2 import StrictUndefined, Template
 
 from bloodnet_model.files import make_folder, write_whole
-from server.certificates import AUTHORITY, SERVER, SERVER_KEY
+from server.certificates import INNER, SERVER, SERVER_KEY
 from server.coordinator.home import LOOPBACK, LOOPBACK_NAME, Home
 
 PROXY: Final = "nginx.conf"
@@ -69,7 +69,7 @@ http {
       limit_req zone=fleet burst=400 nodelay;
       proxy_pass https://superlink;
       proxy_ssl_verify on;
-      proxy_ssl_trusted_certificate ../keys/{{ authority }};
+      proxy_ssl_trusted_certificate ../keys/{{ inner }};
       proxy_ssl_name {{ loopback }};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -108,7 +108,7 @@ def proxy_configuration(home: Home) -> str:
         superlink=f"{LOOPBACK}:{settings.superlink_port}",
         loopback=LOOPBACK_NAME,
         routes=ROUTES,
-        authority=AUTHORITY,
+        inner=INNER,
         certificate=SERVER,
         key=SERVER_KEY,
         refused=REFUSED,

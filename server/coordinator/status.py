@@ -129,8 +129,8 @@ def _warnings(home: Home, days_left: int, is_up: bool, now: datetime) -> Iterabl
         yield f"The SuperLink does not run; `bloodnet-server up {home.folder}` starts it."
     if days_left <= RENEWED_DAYS:
         yield (
-            f"The server's certificate expires in {days_left} days; `bloodnet-server init {home.folder}` renews it, "
-            "then restart `up`. Hospitals need nothing new."
+            f"The server's certificate expires in {days_left} days; `bloodnet-server renew {home.folder}` renews it, "
+            "while runs go on. Hospitals need nothing new."
         )
     authority = shown(home.authority).days_left(now)
     if authority <= RENEWED_DAYS * 3:

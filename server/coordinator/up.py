@@ -21,10 +21,10 @@ from typing import Final
 import psutil
 
 from bloodnet_model.errors import DataError, RoundError, SettingsError
-from server.certificates import AUTHORITY, SERVER, SERVER_KEY, shown
+from server.certificates import INNER_KEY, SERVER_KEY, is_pair, shown
 from server.coordinator.admissions import bring_in_step
 from server.coordinator.home import LOOPBACK, Home
-from server.coordinator.init import RENEWED_DAYS
+from server.coordinator.init import RENEWED_DAYS, require_inner_certificate
 from server.coordinator.proxy import PID, PROXY, write_proxy
 from server.launch import NoAnswer, superlink
 
@@ -45,6 +45,7 @@ def serve(home: Home, say: Say) -> None:
     """
     nginx = _nginx()
     _require_valid_certificate(home, say)
+    require_inner_certificate(home)
     write_proxy(home)
     with _alone(home), _told_to_end() as ended, _programs(home) as programs:
         programs["SuperLink"] = _start(superlink_command(home), home, home.folder)
@@ -54,17 +55,40 @@ def serve(home: Home, say: Say) -> None:
             programs["nginx"] = _start([nginx, "-p", f"{home.nginx}/", "-c", PROXY, "-e", "stderr"], home, home.nginx)
             _wait_until((home.nginx / PID).exists, "nginx", programs, ended)  # written when its port is its own
             say(f"up: hospitals reach {', '.join(home.settings.hosts)} at port {home.settings.port}; Ctrl-C ends it")
+        door = Door(home, programs, say)
         while not ended.wait(_POLL_S):
             _require_alive(programs)
+            door.look()
     say("down")
+
+
+class Door:
+    """Shows a certificate that was renewed: nginx reads it anew, and finishes what it has begun with the old one."""
+
+    def __init__(self, home: Home, programs: Programs, say: Say) -> None:
+        self._home, self._programs, self._say = home, programs, say
+        self._read = self._files()
+
+    def look(self) -> None:
+        """Whether there is another certificate, whole and with its key."""
+        files = self._files()
+        if files == self._read or not is_pair(self._home.certificate, self._home.keys / SERVER_KEY):
+            return
+        self._programs["nginx"].send_signal(signal.SIGHUP)
+        self._read = files
+        self._say(f"the certificate is another now; it expires on {shown(self._home.certificate).expires:%d %B %Y}")
+
+    def _files(self) -> tuple[int, ...]:
+        paths = (self._home.certificate, self._home.keys / SERVER_KEY)
+        return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 
 def superlink_command(home: Home) -> list[str]:
     """The SuperLink's, with TLS, SuperNode authentication and a database, on this machine's own address alone."""
     command = [str(Path(sys.executable).parent / "flower-superlink")]
     command += ["--host", LOOPBACK, "--port", str(home.settings.superlink_port), "--enable-supernode-auth"]
-    command += ["--ssl-ca-certfile", str(home.keys / AUTHORITY), "--ssl-certfile", str(home.keys / SERVER)]
-    command += ["--ssl-keyfile", str(home.keys / SERVER_KEY), "--database", str(home.database)]
+    command += ["--ssl-ca-certfile", str(home.inner), "--ssl-certfile", str(home.inner)]
+    command += ["--ssl-keyfile", str(home.keys / INNER_KEY), "--database", str(home.database)]
     return [*command, "--disable-runtime-dependency-installation"]
 
 
@@ -77,7 +101,7 @@ def _nginx() -> str:
 
 def _require_valid_certificate(home: Home, say: Say) -> None:
     left = shown(home.certificate).days_left(datetime.now(UTC))
-    renew = f"`bloodnet-server init {home.folder}` renews it, and hospitals need nothing new"
+    renew = f"`bloodnet-server renew {home.folder}` renews it, and hospitals need nothing new"
     if left < 0:
         raise DataError(f"{home.certificate}: has expired; {renew}.")
     if left <= RENEWED_DAYS:

@@ -1,27 +1,112 @@
-"""Replacing the authority: hospitals that hold both certificates connect before and after; see docs/coordinator.md."""
+"""Renewing what the door shows, and replacing who vouches for it, while a run goes on; see docs/coordinator.md."""
 
+import json
+import shutil
+import signal
 import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
+from bloodnet_model.errors import DataError
+from client.admission import admission_file
+from client.keys import make_node_key
+from client.site_settings import SITE_FILE, read_site
+from server.certificates import AUTHORITY, shown
+from server.coordinator.admissions import admit
+from server.coordinator.home import LOOPBACK, Home
 from server.coordinator.init import initialise
+from server.coordinator.renewal import BOTH, STEPS, renew
+from simulation.engines.loopback import free_ports
+from simulation.phantom import PhantomSettings, write_federation
+from tests.server.coordinator.test_launch import CLIENT, SERVER, wait_until
+from tests.server.coordinator.test_up import folder_for, is_connected, needs_nginx, up
 from tests.server.test_certificates import shake_hands
 
 
-def test_who_holds_both_authorities_connects_before_and_after(tmp_path: Path) -> None:
-    old, new = (initialise(tmp_path / name, ["fl.example.org"], None).home for name in ("old", "new"))
-    both = tmp_path / "both.crt"
-    both.write_bytes(old.authority.read_bytes() + new.authority.read_bytes())
-    for shown in (old.keys, new.keys):
-        assert shake_hands(shown, "fl.example.org", both) == "TLSv1.3"
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return initialise(tmp_path / "fl", ["fl.example.org"], None).home
+
+
+def test_who_holds_both_authorities_connects_before_and_after(home: Home, tmp_path: Path) -> None:
+    first = tmp_path / "first.crt"
+    shutil.copy(home.authority, first)
+    STEPS["add"](home)
+    both = home.keys / BOTH
+    for step, who in (("add", (first, both)), ("switch", (home.authority, both)), ("switch", (first, both))):
+        STEPS[step](home)
+        assert [shake_hands(home.keys, "fl.example.org", trusted) for trusted in who] == ["TLSv1.3", "TLSv1.3"]
+    STEPS["switch"](home)
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(new.keys, "fl.example.org", old.authority)
+        shake_hands(home.keys, "fl.example.org", first)
 
 
-def test_after_the_exchange_the_coordinator_is_whole(tmp_path: Path) -> None:
-    old, new = (initialise(tmp_path / name, ["fl.example.org"], None).home for name in ("old", "new"))
-    for file in new.keys.iterdir():
-        (old.keys / file.name).write_bytes(file.read_bytes())
-    assert all(line.startswith("kept") for line in initialise(old.folder, [], None).done)
-    assert shake_hands(old.keys, "fl.example.org", new.authority) == "TLSv1.3"
+def test_at_the_end_there_is_one_authority_and_it_is_the_second(home: Home) -> None:
+    files, before = {file.name for file in home.keys.iterdir()}, shown(home.authority).fingerprint
+    for step in ("switch", "drop"):
+        with pytest.raises(DataError, match="begin with `--authority add`"):
+            STEPS[step](home)
+    told = STEPS["add"](home)
+    second = shown(home.keys / "second" / AUTHORITY).fingerprint
+    assert second in told
+    STEPS["switch"](home)
+    STEPS["drop"](home)
+    assert {file.name for file in home.keys.iterdir()} == files
+    assert shown(home.authority).fingerprint == second != before
+    assert all(line.startswith("kept") for line in initialise(home.folder, [], None).done)
+
+
+@pytest.mark.slow
+@needs_nginx
+def test_a_run_loses_nothing_while_its_coordinator_becomes_another(tmp_path: Path) -> None:
+    """Renewed in the first round, and vouched for by the second authority from the second round on."""
+    home = folder_for(tmp_path / "fl", [LOOPBACK])
+    STEPS["add"](home)
+    drawn = PhantomSettings(hospitals=1, studies=8, slices=8, matrix=64)
+    (hospital,) = write_federation(tmp_path / "hospitals", drawn, 1, lambda: None)
+    with (hospital / SITE_FILE).open("a") as file:
+        file.write(f"policy:\n  coordinator: {LOOPBACK}:{home.settings.port}\n")
+    make_node_key(hospital / "node.key")
+    shutil.copy(home.keys / BOTH, hospital / "ca.crt")
+    site = read_site(hospital)
+    admit(home, admission_file(site), datetime.now(UTC))
+    rounds, run = home.runs / "one" / "rounds.jsonl", home.runs / "one"
+    words = ("--set", "rounds=2", "--set", "local_epochs=1", "--set", "minimum_sites=1", "--out", str(run))
+    with up(home), started(*CLIENT, "run", str(hospital), "--port", str(free_ports(1)[0])) as node:
+        wait_until(lambda: is_connected(home, site.settings.name))
+        with started(*SERVER, "launch", str(home.folder), *words) as launched:
+            wait_until((run / "journal").exists)
+            renew(home)
+            wait_until(lambda: at_the_door(home) == shown(home.certificate).fingerprint)
+            wait_until(rounds.exists)
+            STEPS["switch"](home)
+            wait_until(lambda: at_the_door(home) == shown(home.certificate).fingerprint)
+            assert launched.wait(500) == 0
+        assert node.poll() is None
+    sites = [json.loads(line)["sites"][site.settings.name] for line in rounds.read_text().splitlines()]
+    assert [entry["status"] for entry in sites] == ["ok"] * 2
+
+
+@contextmanager
+def started(*words: str) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(words)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def at_the_door(home: Home) -> str:
+    """Fingerprint of the certificate that hospitals are shown now."""
+    shown_now = x509.load_pem_x509_certificate(
+        ssl.get_server_certificate((LOOPBACK, home.settings.port), timeout=10).encode()
+    )
+    return shown_now.fingerprint(hashes.SHA256()).hex(":").upper()
