@@ -10,33 +10,34 @@ from pathlib import Path
 from unittest.mock import patch
 
 from flwr.app import Message
-from safetensors.numpy import load_file
 
-from benchmarks.peers.work import AT_ONCE, CLIENTS, ROUNDS, leave
-from benchmarks.site_answers import answered, client_app
-from benchmarks.tiny_hospitals import NETWORK
-from server.app import OUT
-from server.run_folder import MODEL
-from server.settings import RunSettings, run_settings, to_run_config
-from simulation.engines.local import run_local
+from simulation.engines.local import get_ready, run_local
 
 
 def respond(message: Message, node_id: int, folder: str, steps: int) -> Message:
     """In a worker: what the engine does there, with the benchmark's ClientApp."""
+    from benchmarks.site_answers import answered, client_app
+
     return answered(message, node_id, client_app(steps, tested=0))
 
 
-def settings(steps: int) -> RunSettings:
-    """Of sites with one study each, for which an epoch is a step."""
-    return run_settings({"rounds": ROUNDS, "local_epochs": max(1, steps), "minimum_sites": CLIENTS, "model": NETWORK})
-
-
 def main(folder: Path, steps: int) -> None:
+    """Of sites with one study each, for which an epoch is a step."""
+    from safetensors.numpy import load_file
+
+    from benchmarks.peers.work import AT_ONCE, CLIENTS, ROUNDS, leave
+    from benchmarks.tiny_hospitals import NETWORK
+    from server.app import OUT
+    from server.run_folder import MODEL
+    from server.settings import run_settings, to_run_config
+
     out = folder / "run"
+    of_run = {"rounds": ROUNDS, "local_epochs": max(1, steps), "minimum_sites": CLIENTS, "model": NETWORK}
     with patch("simulation.engines.local._answer", partial(respond, steps=steps)):
-        run_local({**to_run_config(settings(steps)), OUT: str(out)}, [folder] * CLIENTS, AT_ONCE)
+        run_local({**to_run_config(run_settings(of_run)), OUT: str(out)}, [folder] * CLIENTS, AT_ONCE)
     leave(folder, load_file(out / MODEL).values())
 
 
 if __name__ == "__main__":
+    get_ready()  # as `bloodnet-simulate run` does: the workers' imports go beside those below
     main(Path(sys.argv[1]), int(sys.argv[2]))
