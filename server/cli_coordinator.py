@@ -142,6 +142,17 @@ def up(folder: Folder) -> None:
 
 
 @app.command()
+def health(folder: Folder) -> None:
+    """Ask whether SuperLink and nginx answer: exit code 0 if both do, 1 if not. For a container's health check."""
+    from server.coordinator.health import silent
+    from server.coordinator.home import read_home
+
+    mute = silent(read_home(folder))
+    print(f"no answer from {' and '.join(mute)}" if mute else "the SuperLink and nginx answer")
+    raise typer.Exit(1 if mute else 0)
+
+
+@app.command()
 def launch(
     folder: Folder,
     config: Annotated[Path | None, typer.Option(help="Settings of the run; --set goes before them.")] = None,
