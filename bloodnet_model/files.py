@@ -25,6 +25,18 @@ def write_whole(path: Path, content: bytes | str) -> None:
         os.fsync(file.fileno())
 
 
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file that its owner alone may read, from its first byte on, and never over another.
+
+    Raises DataError where that cannot be.
+    """
+    try:
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+
+
 @contextmanager
 def writing_whole(path: Path) -> Iterator[TextIO]:
     """A UTF-8 file to write line by line, which takes its name at the end; raises as `write_whole`."""

@@ -3,7 +3,6 @@
 Flower asks for a key on a NIST curve, the private half in OpenSSH's format, the public half as one OpenSSH line.
 """
 
-import os
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -11,19 +10,15 @@ from cryptography.hazmat.primitives import serialization as formats
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bloodnet_model.errors import DataError
+from bloodnet_model.files import write_secret
 
 
 def make_node_key(path: Path) -> None:
     """Write a new NIST P-384 private key to `path`, for its owner's eyes only; raises DataError where there is one."""
+    if path.exists():
+        raise DataError(f"{path}: is there already; the site is known by it: keep it, or move it away.")
     key = ec.generate_private_key(ec.SECP384R1())
-    content = key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.OpenSSH, formats.NoEncryption())
-    try:
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-    except FileExistsError:
-        raise DataError(f"{path}: is there already; the site is known by it: keep it, or move it away.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+    write_secret(path, key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.OpenSSH, formats.NoEncryption()))
 
 
 def public_key(path: Path) -> str:

@@ -4,7 +4,6 @@ Sites trust the authority (`ca.crt`), so the server's certificate is renewed wit
 NIST P-384.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bloodnet_model.errors import DataError, SettingsError
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import write_secret, write_whole
 
 AUTHORITY, AUTHORITY_KEY = "ca.crt", "ca.key"
 SERVER, SERVER_KEY = "server.crt", "server.key"
@@ -181,9 +180,4 @@ def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateK
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     """Write a key that nobody else may read, and never over another."""
-    content = key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.PKCS8, formats.NoEncryption())
-    try:
-        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+    write_secret(path, key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.PKCS8, formats.NoEncryption()))

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from simulation.engines.loopback import HOST, free_ports, start_superlink, start
 from simulation.engines.programs import programs
 from simulation.phantom import PhantomSettings, write_federation
 from tests.client.bundles import changed_bundle
+from tests.processes import lives, wait_until
 
 BIN = Path(sys.executable).parent
 SETTINGS = run_settings({"rounds": 1, "local_epochs": 1, "seed": 4, "wait_s": 60.0})
@@ -227,18 +227,3 @@ def answers(link: SuperLink) -> bool:
     except RoundError:
         return False
     return True
-
-
-def lives(process: psutil.Process) -> bool:
-    """A zombie has ended, however long whoever inherits it leaves it so."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 180.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -4,9 +4,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from simulation.engines.loopback import HOST, free_ports, start_superlink, start
 from simulation.engines.programs import Programs, programs
 from simulation.engines.registry import run_with
 from simulation.phantom import PhantomSettings, write_federation
+from tests.processes import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from server.cli import main; main()", "resume"]
@@ -191,10 +191,3 @@ def answers(link: SuperLink) -> bool:
     except RoundError:
         return False
     return True
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 180.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from server.coordinator.launching import launched_settings, stop, waiting_senten
 from server.launch import Node
 from simulation.engines.loopback import free_ports
 from simulation.phantom import PhantomSettings, write_federation
+from tests.processes import wait_until
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SERVER = [sys.executable, "-c", "from server.cli import main; main()"]
@@ -148,10 +147,3 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         assert "connected" in shown
         again = subprocess.run([*SERVER, "launch", home.folder, "--out", run], capture_output=True, text=True)
         assert (again.returncode, "holds a run already" in again.stderr) == (2, True)
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + _LONGEST_S
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.5)

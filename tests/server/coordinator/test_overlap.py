@@ -25,7 +25,8 @@ from server.coordinator.init import initialise
 from server.coordinator.renewal import BOTH, STEPS, renew
 from simulation.engines.loopback import free_ports
 from simulation.phantom import PhantomSettings, write_federation
-from tests.server.coordinator.test_launch import CLIENT, SERVER, wait_until
+from tests.processes import wait_until
+from tests.server.coordinator.test_launch import CLIENT, SERVER
 from tests.server.coordinator.test_up import folder_for, is_connected, needs_nginx, up
 from tests.server.test_certificates import shake_hands
 

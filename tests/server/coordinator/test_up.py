@@ -6,9 +6,8 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +30,7 @@ from server.coordinator.site_list import connected_nodes
 from server.coordinator.up import serve
 from server.launch import superlink
 from simulation.engines.loopback import free_ports
+from tests.processes import lives, wait_until
 from tests.server.coordinator.another_machine import AnotherMachine, another_machine, why_not
 
 pytestmark = pytest.mark.slow
@@ -47,21 +47,6 @@ class Coordinator:
     home: Home
     process: subprocess.Popen[str]
     programs: list[psutil.Process] = field(default_factory=list)
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + _START_S
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.3)
-
-
-def lives(process: psutil.Process) -> bool:
-    """A zombie has ended, however long whoever inherits it leaves it so."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def folder_for(folder: Path, hosts: list[str]) -> Home:

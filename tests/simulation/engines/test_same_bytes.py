@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from server.run_folder import MODEL, read_metrics
 from server.settings import RunSettings, run_settings
 from simulation.engines.registry import check_engine, run_with
 from simulation.phantom import PhantomSettings, write_federation
+from tests.processes import wait_until
 
 ROOT = Path(__file__).parent.parent.parent.parent
 SETTINGS = run_settings({"rounds": 2, "local_epochs": 1, "seed": 3, "strategy": "fedadam"})
@@ -106,14 +106,6 @@ def flower_processes() -> set[str]:
         except psutil.Error:
             continue
     return found
-
-
-def wait_until(happened: object, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    assert callable(happened)
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_an_unknown_engine_is_said(tmp_path: Path) -> None:
