@@ -14,8 +14,9 @@ from benchmarks.faults.federation import federation
 from benchmarks.faults.killed import KILLED
 from benchmarks.faults.lines import LINES
 from benchmarks.faults.machines import MACHINES, why_no_clock
-from benchmarks.faults.measure import measured, undisturbed
+from benchmarks.faults.measure import measured, usual
 from benchmarks.faults.page import with_table
+from benchmarks.faults.run import Run
 
 FAULTS: Final = {fault.name: fault for fault in (*KILLED, *LINES, *MACHINES)}
 _DOCS: Final = Path(__file__).parent.parent.parent / "docs"
@@ -33,12 +34,17 @@ def main(names: Sequence[str]) -> None:
         TemporaryDirectory(prefix="bloodnet-faults-", ignore_cleanup_errors=True) as folder,
         federation(Path(folder).resolve()) as made,
     ):
-        usual = undisturbed(made)
-        for name in names or FAULTS:
-            print(f"\n{FAULTS[name].title}", flush=True)
-            outcome = measured(FAULTS[name], made, usual).to_json()
-            print(json.dumps(outcome, indent=1, ensure_ascii=False), flush=True)
-            _keep(name, outcome)
+        run = Run(made, made.home.runs / "faults")
+        run.launch()
+        try:
+            without = usual(run)
+            for name in names or FAULTS:
+                print(f"\n{FAULTS[name].title}", flush=True)
+                outcome = measured(FAULTS[name], run, without).to_json()
+                print(json.dumps(outcome, indent=1, ensure_ascii=False), flush=True)
+                _keep(name, outcome)
+        finally:
+            run.leave()
 
 
 def _keep(name: str, outcome: dict[str, Any]) -> None:

@@ -20,11 +20,14 @@ from benchmarks.faults.service import Service
 from benchmarks.faults.waiting import wait_until
 from client.site_settings import SITE_FILE
 from server.coordinator.home import CONFIG, Home, read_home
+from server.settings import run_settings
 from simulation.engines.loopback import free_ports
+from simulation.engines.registry import LOCAL_ENGINE, run_with
 from simulation.phantom import PhantomSettings, write_federation
 
 SITES: Final = 4
-ROUNDS: Final = 2
+ROUNDS: Final = 40
+"""More than are needed; the run is left when all faults are made."""
 _HOSPITALS: Final = PhantomSettings(hospitals=SITES, studies=12, slices=8, matrix=64, seed=5)
 _SETTINGS: Final = {
     "rounds": ROUNDS,
@@ -40,7 +43,7 @@ _SETTINGS: Final = {
     },
 }
 _SITE: Final = {"minimum_cohort": 1, "minimum_class": 1, "cores": 1}
-_DISK: Final = "size=96m,mode=0700"
+_DISK: Final = "size=256m,mode=0700"
 _BIN: Final = Path(sys.executable).parent
 _FASTER: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -61,12 +64,16 @@ class Hospital:
 
 @dataclass
 class Federation:
-    """All of it, up and connected; the coordinator's folder is on a disk of its own."""
+    """All of it, up and connected; the coordinator's folder is on a disk of its own.
+
+    reference: the run folder of the same settings without faults
+    """
 
     home: Home
     up: Service
     hospitals: list[Hospital]
     settings: Path
+    reference: Path
 
     def processes(self, program: str) -> list[psutil.Process]:
         """Those of the coordinator whose command line holds `program`."""
@@ -110,11 +117,9 @@ def federation(folder: Path) -> Iterator[Federation]:
         typed(
             "bloodnet-server", "admit", home.folder, *(one.folder / f"{one.name}.admission.json" for one in hospitals)
         )
-        settings = folder / "run.yaml"
-        settings.write_text(yaml.safe_dump(_SETTINGS))
-        made = Federation(
-            home, Service(command("bloodnet-server", "up", home.folder), folder / "up.log"), hospitals, settings
-        )
+        (folder / "run.yaml").write_text(yaml.safe_dump(_SETTINGS))
+        up = Service(command("bloodnet-server", "up", home.folder), folder / "up.log")
+        made = Federation(home, up, hospitals, folder / "run.yaml", _reference(folder))
         block.callback(_end, made)
         for service in (made.up, *(one.node for one in hospitals)):
             service.start()
@@ -144,6 +149,15 @@ def _hospitals(block: ExitStack, folder: Path, home: Home, lines: list[Cable]) -
         node = Service(cable.command(*command("bloodnet-client", "run", site)), folder / f"{site.name}.log")
         made.append(Hospital(site.name, site, cable, node))
     return made
+
+
+def _reference(folder: Path) -> Path:
+    """The same run in this process, over copies of the sites: no network, and no faults."""
+    names, out = [f"hospital-{number}" for number in range(1, SITES + 1)], folder / "reference"
+    run_with(
+        LOCAL_ENGINE, run_settings({**_SETTINGS, "sites": names}), [folder / "drawn" / name for name in names], out, 2
+    )
+    return out
 
 
 def _mount(block: ExitStack, folder: Path) -> None:

@@ -19,8 +19,8 @@ CUT_S: Final = 60.0
 class Fault:
     """Made while a round is going on.
 
-    made:   with a federation and its run; entering it makes the fault and, where it has an end, ends it. What lasts to
-        the end of the run is undone at the exit.
+    made:   with a federation and its run; entering it makes the fault and, where it has an end, ends it. What lasts
+        until the round is over is undone at the exit.
     lasts:  whether it is held up for a while, and not over in a moment
     mended: by whom, beside the coordinator
     """

@@ -41,7 +41,7 @@ LINES: Final = (
     Fault(
         "slow",
         f"{2000 * _DELAY_S:.0f} ms from a packet to its answer and {_LOSS:.0%} of packets lost each way, at all sites, "
-        "to the end of the run",
+        "until the round is over",
         _slow,
     ),
 )

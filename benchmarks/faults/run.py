@@ -2,57 +2,45 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.federation import Federation, command
-from benchmarks.faults.waiting import LONGEST_S, wait_until
+from benchmarks.faults.waiting import wait_until
 from server.journal import FOLDER, LOG
-from server.run_folder import MODEL, ROUNDS
+from server.run_folder import ROUNDS
 
 
 @dataclass
 class Run:
-    """`said` are the last words of each command that ended before the run did."""
+    """`said` are the last words of each command that watched the run when it stopped."""
 
     federation: Federation
     folder: Path
     said: list[str] = field(default_factory=list)
     _watching: subprocess.Popen[str] | None = None
-    _is_over: bool = False
 
     def launch(self) -> None:
         self._type("launch", self.federation.home.folder, "--config", self.federation.settings, "--out", self.folder)
-
-    @property
-    def resumed(self) -> int:
-        """How often `bloodnet-server resume` had to be typed."""
-        return len(self.said)
 
     @property
     def rounds(self) -> list[dict[str, Any]]:
         """The rounds that are over."""
         return _lines(self.folder / ROUNDS)
 
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The journal."""
-        return _lines(self.folder / FOLDER / LOG)
+    def wait_for_round(self, number: int) -> None:
+        self.wait_until(lambda: len(self.rounds) >= number, f"round {number} is over")
 
-    @property
-    def model(self) -> bytes:
-        return (self.folder / MODEL).read_bytes()
+    def wait_until(self, happened: Callable[[], object], what: str) -> None:
+        """And go on with the run whenever it has stopped."""
 
-    def is_training(self, number: int) -> bool:
-        """Whether that round has begun, and is not over."""
-        return any(event["event"] == "plan" and event["round"] == number for event in self.events)
+        def tended() -> object:
+            self._tend()
+            return happened()
 
-    def wait_for_round(self, number: int, longest_s: float = LONGEST_S) -> None:
-        wait_until(lambda: self._tended() and len(self.rounds) >= number, f"round {number} is over", longest_s)
-
-    def wait_for_end(self) -> None:
-        wait_until(lambda: self._tended() and self._is_over, "the run is over")
+        wait_until(tended, what)
 
     def kill(self) -> None:
         """End whoever watches it, as a reboot does."""
@@ -65,22 +53,22 @@ class Run:
             self._watching.kill()
             self._watching.communicate()
 
-    def _tended(self) -> bool:
-        """Always true; a run that has stopped is gone on with, as soon as the SuperLink is there."""
+    def _tend(self) -> None:
+        """Type `resume` as soon as the SuperLink is there, where the run has stopped."""
         process = self._watching
-        if process is None or self._is_over or process.poll() is None:
-            return True
-        if process.returncode == 0:
-            self._is_over = True
-        elif self.federation.is_up:
+        if process is not None and process.poll() is not None and self.federation.is_up:
             self.said.append(process.communicate()[1].strip().rpartition("\n")[2])
             self._type("resume", self.folder)
-        return True
 
     def _type(self, *words: str | Path) -> None:
         self._watching = subprocess.Popen(
             command("bloodnet-server", *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
+
+
+def weights_of(run: Path) -> dict[int, str]:
+    """Digests of the weights after each round of the run in a folder."""
+    return {event["round"]: event["sha256"] for event in _lines(run / FOLDER / LOG) if event["event"] == "weights"}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -78,11 +78,17 @@ def start_supernode(link: SuperLink, site: Path, keys: Path, ports: tuple[int, i
     key = keys / f"{name}.key"
     make_node_key(key)
     link.register(public_key(key), name)
+    run_supernode(name, site, keys, ports, started)
+    return name
+
+
+def run_supernode(name: str, site: Path, keys: Path, ports: tuple[int, int], started: Programs) -> None:
+    """Start the SuperNode of a site that is let in."""
+    key = keys / f"{name}.key"
     command = ["flower-supernode", "--superlink", f"{HOST}:{ports[0]}", "--root-certificates", str(keys / AUTHORITY)]
     command += ["--auth-supernode-private-key", str(key), "--host", HOST, "--port", str(ports[1])]
     command += ["--node-config", f"{SITE_FOLDER}={json.dumps(str(site))}"]
     started.start(f"supernode-{name}", command, **_ONE_THREAD, **{SITES_VARIABLE: ""})
-    return name
 
 
 def _answers(link: SuperLink) -> bool:

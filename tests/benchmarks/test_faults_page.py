@@ -4,8 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from benchmarks.faults.__main__ import FAULTS
 from benchmarks.faults.measure import Outcome
 from benchmarks.faults.page import BEGIN, END, table, with_table
@@ -63,6 +61,6 @@ def test_what_had_to_be_done_is_said() -> None:
     assert told[5] == "the site frees its disk, then `bloodnet-server resume RUN` (twice)"
 
 
-@pytest.mark.parametrize("what", ["same_sites", "same_model"])
-def test_what_is_not_as_it_should_be_stands_out(what: str) -> None:
-    assert "**no**" in row_of(replace(OUTCOME, **{what: False}))[3]
+def test_what_is_not_as_it_should_be_stands_out() -> None:
+    assert row_of(replace(OUTCOME, same_sites=False))[3] == "**no**, yes"
+    assert row_of(replace(OUTCOME, same_model=False))[3] == "yes, **no**"

@@ -1,4 +1,4 @@
-"""`bloodnet-server resume`: a real SuperLink whose ServerApp was killed, and what cannot be gone on with."""
+"""`bloodnet-server resume`: a real SuperLink whose ServerApp was killed, a SuperNode that was, what cannot go on."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from flwr.common.constant import Status, SubStatus
 
 from bloodnet_model.errors import DataError, RoundError, SettingsError
 from server.app import OUT, RESUME
@@ -21,7 +22,7 @@ from server.launch import SuperLink, connection_named, superlink
 from server.resume import resumable
 from server.run_folder import MODEL, create_run_folder, write_metrics
 from server.settings import RunSettings, run_settings, to_run_config
-from simulation.engines.loopback import HOST, free_ports, start_superlink, start_supernode
+from simulation.engines.loopback import HOST, free_ports, run_supernode, start_superlink, start_supernode
 from simulation.engines.programs import Programs, programs
 from simulation.engines.registry import run_with
 from simulation.phantom import PhantomSettings, write_federation
@@ -40,10 +41,19 @@ class Federation:
     port: int
     started: Programs
     link: SuperLink
-    sites: list[Path]
+    sites: dict[str, tuple[Path, tuple[int, int]]]
+
+    @property
+    def folders(self) -> list[Path]:
+        return [folder for folder, _ in self.sites.values()]
 
     def start_superlink(self) -> None:
         start_superlink(self.folder / "keys", self.port, self.started, "--database", str(self.folder / "state.db"))
+
+    def of(self, site: str, command: str) -> list[psutil.Process]:
+        """Of a site's processes, those that run a command of Flower's."""
+        home = self.folder / f"supernode-{site}"
+        return [one for one in processes(self.folder, command) if Path(one.environ()["FLWR_HOME"]) == home]
 
     def environment(self) -> dict[str, str]:
         """Of a person at the coordinator's terminal, whose Flower knows the SuperLink as `here`."""
@@ -66,15 +76,15 @@ def federation(tmp_path: Path) -> Iterator[Federation]:
         with superlink(connection) as link:
             wait_until(lambda: answers(link))
             places = [(site, (port, own)) for site, own in zip(sites, ports, strict=True)]
-            names = [start_supernode(link, site, folder / "keys", at, started) for site, at in places]
-            wait_until(lambda: link.online() == set(names))
-            yield Federation(folder, port, started, link, sites)
+            named = {start_supernode(link, of[0], folder / "keys", of[1], started): of for of in places}
+            wait_until(lambda: link.online() == set(named))
+            yield Federation(folder, port, started, link, named)
 
 
 @pytest.mark.slow
 def test_a_killed_serverapp_and_then_a_killed_superlink(federation: Federation, tmp_path: Path) -> None:
     """An update is accepted when the ServerApp dies, round 1 is over when the SuperLink does."""
-    run_with("local", SETTINGS, federation.sites, tmp_path / "whole", 2)
+    run_with("local", SETTINGS, federation.folders, tmp_path / "whole", 2)
     out = tmp_path / "run"
     federation.link.start({**to_run_config(SETTINGS), OUT: str(out), RESUME: False})
     wait_until(lambda: "update" in events(out))
@@ -102,6 +112,25 @@ def test_a_killed_serverapp_and_then_a_killed_superlink(federation: Federation, 
     again = subprocess.run(command, cwd=ROOT, env=federation.environment(), capture_output=True, text=True)
     assert again.returncode == 2
     assert "is finished; its report is" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_supernode_that_was_killed_at_work_is_asked_again(federation: Federation, tmp_path: Path) -> None:
+    settings, out, name = SETTINGS.model_copy(update={"rounds": 1}), tmp_path / "run", "hospital-1"
+    run_with("local", settings, federation.folders, tmp_path / "whole", 2)
+    run = federation.link.start({**to_run_config(settings), OUT: str(out)})
+    wait_until(lambda: "plan" in events(out))
+    began = time.time()
+    wait_until(lambda: any(one.create_time() > began for one in federation.of(name, "flwr-clientapp")))
+    for process in federation.of(name, "flower-supernode"):
+        process.kill()
+    wait_until(lambda: name not in federation.link.online())  # only then is another let in
+    folder, ports = federation.sites[name]
+    run_supernode(name, folder, federation.folder / "keys", ports, federation.started)
+    wait_until(lambda: federation.link.status(run).status == Status.FINISHED)
+    assert federation.link.status(run).sub_status == SubStatus.COMPLETED
+    assert (out / MODEL).read_bytes() == (tmp_path / "whole" / MODEL).read_bytes()
+    assert len(log(out)) == len(log(tmp_path / "whole"))  # so each site's update came once
 
 
 def begun(folder: Path, settings: RunSettings = SETTINGS) -> Path:
