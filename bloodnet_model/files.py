@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,19 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{path}: cannot be made ({error.strerror}); choose another folder.") from None
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """One process at a time: another one that comes here with the same lock file waits. Raises as `make_folder`."""
+    make_folder(lock.parent)
+    try:
+        file = lock.open("w")
+    except OSError as error:
+        raise DataError(f"{lock}: cannot be written ({error.strerror}); make the folder writable.") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bloodnet_model.commands import bars
 from bloodnet_model.errors import BloodNetError, DataError
-from bloodnet_model.files import make_folder
+from bloodnet_model.files import alone, make_folder
 from bloodnet_model.settings import PreprocessingSettings
 from bloodnet_model.splits import HELD_OUT, Split
 from client.dataset import load_site, prepare
@@ -110,10 +110,11 @@ class _Maker:
     def of_phantoms(self, data: DataSettings, hospitals: int, **drawn_as: Any) -> list[Path]:
         phantom = PhantomSettings(hospitals, data.studies, data.slices, data.matrix, self.seed, **drawn_as)
         folder = self.home / "phantoms" / _digest(repr(phantom))
-        if folder.exists():
-            self.console.print(f"[dim]synthetic heads of an earlier run: {folder}[/]", highlight=False)
-            return find_sites(folder)
-        return draw_phantoms(folder, phantom, self.workers, self.console)
+        with alone(folder.with_suffix(".lock")):  # another run may be drawing the same
+            if folder.exists():
+                self.console.print(f"[dim]synthetic heads of an earlier run: {folder}[/]", highlight=False)
+                return find_sites(folder)
+            return draw_phantoms(folder, phantom, self.workers, self.console)
 
 
 def _found(data: DataSettings, maker: _Maker) -> list[Path]:
