@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
 import typer
 
 from bloodnet_model.commands import bars, run_command
-from bloodnet_model.errors import DataError, SettingsError
-from bloodnet_model.files import make_folder
+from bloodnet_model.errors import SettingsError
 
 if TYPE_CHECKING:
     from bloodnet_model.commands import OnProgress
@@ -84,28 +83,22 @@ def check(
     out: Annotated[
         Path | None, typer.Option(help="Where to write the page; check.html in the cache if not said.")
     ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="The way to the coordinator alone, and the firewall request; no data.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a site is ready, and what to do if not; exit code 0 if ready, 1 if not, 2 if it cannot be read."""
-    from bloodnet_model.files import write_whole
-    from bloodnet_model.settings import model_settings
-    from client.check import check as preflight_of
-    from client.check_page import check_html
-    from client.console import print_preflight
-    from client.dataset import load_site
-    from client.ledger import write_ledger
+    """Say whether a site is ready, and what to do if not; exit code 0 if ready, 1 if not, 2 if it cannot be read.
 
-    site = load_site(folder)
-    page = _page(out or site.cache / "check.html")
-    with _progress() as on_progress:
-        preflight, samples = preflight_of(site, model_settings(preset).preprocessing, sample, on_progress)
-    write_whole(page, check_html(preflight, samples))
-    write_ledger(page.with_suffix(".csv"), site.folder, preflight.entries)
-    if as_json:
-        print(json.dumps(preflight.to_json()))
-    else:
-        print_preflight(preflight, page)
-    raise typer.Exit(1 if preflight.verdict == "not ready" else 0)
+    First the data, then the way to the coordinator, once site.yaml names one. The request to send to the network team
+    is written to firewall-request.txt in the cache, and printed where the way is not open.
+    """
+    from bloodnet_model.settings import model_settings
+    from client.check_command import check_site, check_way
+
+    model = model_settings(preset)
+    verdict = check_way(folder, model, as_json) if network else check_site(folder, model, sample, out, as_json)
+    raise typer.Exit(1 if verdict == "not ready" else 0)
 
 
 @app.command()
@@ -297,14 +290,6 @@ def audit(
     if found.fault:
         print(f"error: {found.fault}", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _page(path: Path) -> Path:
-    """Where the page can be written, with the ledger beside it as .csv."""
-    if path.suffix != ".html":
-        raise DataError(f"{path}: is no name for a page; let it end with .html.")
-    make_folder(path.parent)
-    return path
 
 
 def _device(name: str) -> "DeviceChoice":

@@ -11,6 +11,7 @@ from rich.text import Text
 from bloodnet_model.splits import HELD_OUT, SPLITS
 from client.dataset import SiteData
 from client.exported import CARD, Manifest
+from client.findings import Verdict
 from client.machine import Machine, size_in_words
 from client.model_card import agreement_in_words, data_in_words
 from client.preflight import Preflight
@@ -22,10 +23,10 @@ _STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 _VERDICTS = {"ready": "bold green", "ready with warnings": "bold yellow", "not ready": "bold red"}
 
 
-def print_preflight(preflight: Preflight, page: Path) -> None:
-    """Verdict, counts and findings; paths only of what was written."""
+def print_preflight(preflight: Preflight, page: Path, verdict: Verdict) -> None:
+    """The site's verdict, counts and findings; paths only of what was written."""
     console = Console(highlight=False)
-    console.print(Text.assemble(f"{preflight.site} is ", (preflight.verdict, _VERDICTS[preflight.verdict])))
+    console.print(Text.assemble(f"{preflight.site} is ", (verdict, _VERDICTS[verdict])))
     console.print(f"\n{preflight.summary[0].upper()}{preflight.summary[1:]}\n")
     console.print(_splits(preflight))
     if preflight.findings:

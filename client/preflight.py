@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from bloodnet_model.device import NO_GPU
 from bloodnet_model.errors import NoGpu
@@ -11,14 +11,12 @@ from bloodnet_model.reasons import FAULTS, REASONS, REMARKS
 from bloodnet_model.settings import DeviceChoice, PreprocessingSettings
 from bloodnet_model.splits import DEALT, SPLITS, Split
 from client.conflicts import refused, same_pixels
+from client.findings import Finding, Level, Verdict, verdict_of
 from client.inspection import Candidate, Inspection
 from client.ledger import Coverage, Entry, counts, coverage, summary
 from client.looked import Looked
 from client.machine import Machine, size_in_words
 from client.remedies import REMEDIES
-
-Level = Literal["problem", "warning", "note"]
-Verdict = Literal["ready", "ready with warnings", "not ready"]
 
 _NOUNS: Final = {
     "file": ("file", "files"),
@@ -36,15 +34,6 @@ _DOUBTFUL: Final = frozenset(
     }
 )
 """Rules that leave out what a site most likely meant to give."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence with its remedy. `code` may be sent to others, `text` is for this site alone."""
-
-    level: Level
-    code: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -81,11 +70,12 @@ class Preflight:
     machine: Machine
 
     @property
+    def levels(self) -> Iterator[Level]:
+        return (finding.level for finding in self.findings)
+
+    @property
     def verdict(self) -> Verdict:
-        levels = {finding.level for finding in self.findings}
-        if "problem" in levels:
-            return "not ready"
-        return "ready with warnings" if "warning" in levels else "ready"
+        return verdict_of(self.levels)
 
     @property
     def summary(self) -> str:

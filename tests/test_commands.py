@@ -34,7 +34,7 @@ COMMANDS = {
     ("bloodnet-client", "triage"): ("--model", "--threshold", "--out", "--json"),
     ("bloodnet-client", "export"): ("--model", "--format", "--sensitivity", "--out"),
     ("bloodnet-client", "init"): ("--name", "--dicom", "--labels"),
-    ("bloodnet-client", "check"): ("--sample", "--out", "--json"),
+    ("bloodnet-client", "check"): ("--sample", "--network", "--out", "--json"),
     ("bloodnet-client", "index"): ("--json",),
     ("bloodnet-server",): (
         *("init", "renew", "admit", "revoke", "sites", "up", "launch", "status", "stop"),
@@ -228,6 +228,7 @@ def test_check_says_ready_or_not_by_its_exit_code(tmp_path: Path) -> None:
     shown = call("bloodnet-client", "check", site, "--sample", "2", "--out", tmp_path / "page.html")
     assert shown.returncode == 0, shown.stderr
     assert "of 2 of 6 studies read" in shown.stdout
+    assert "site.yaml names no coordinator yet" in shown.stdout
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     shown = call("bloodnet-client", "check", site, "--json")
     counts = json.loads(shown.stdout)
@@ -237,6 +238,19 @@ def test_check_says_ready_or_not_by_its_exit_code(tmp_path: Path) -> None:
         shown = call("bloodnet-client", "check", site, "--out", out, cwd=tmp_path)
         assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
         assert sentence in shown.stderr
+    with (site / "site.yaml").open("a") as settings:
+        settings.write("policy: {coordinator: 'coordinator.invalid:443'}\n")
+    shown = call("bloodnet-client", "check", site, "--sample", "2")
+    assert shown.returncode == 1
+    assert shown.stdout.startswith("hospital-1 is not ready")
+    assert "of 2 of 6 studies read" in shown.stdout
+    assert "coordinator.invalid:443 is not open" in shown.stdout
+    assert "Firewall request: BloodNet federation, hospital-1" in shown.stdout
+    way = call("bloodnet-client", "check", site, "--network", "--json")
+    assert (way.returncode, json.loads(way.stdout)["verdict"]) == (1, "not ready")
+    (site / "site.yaml").write_text((site / "site.yaml").read_text().rpartition("policy")[0])
+    shown = call("bloodnet-client", "check", site, "--network")
+    assert (shown.returncode, len(shown.stderr.strip().splitlines())) == (2, 1)
     (site / ".bloodnet" / "index.sqlite").write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
     assert call("bloodnet-client", "check", site).returncode == 0
     (site / "labels.csv").write_text((site / "labels.csv").read_text().splitlines()[0] + "\n")
