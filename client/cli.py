@@ -1,6 +1,7 @@
 """`bloodnet-client`: the hospital's command. Heavy imports are made inside the commands."""
 
 import json
+import os
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,6 +42,7 @@ _HEALTH_S: Final = 5.0
 
 
 def main() -> None:
+    os.umask(0o077)  # what it writes tells of patients: it is for its owner alone
     run_command(app)
 
 
