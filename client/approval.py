@@ -6,6 +6,7 @@ library compressed it. Nothing here unpacks a bundle to a disk or runs a line of
 
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ from bloodnet_model.files import make_folder, write_whole
 _APPROVED, _ALLOWED, _REFUSED = "approved.json", "allowed-runs.json", "refused"
 _MOST_BYTES: Final = 64 << 20
 """Unpacked, a bundle takes no more; Flower's own limit is 10 MB packed."""
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError),  # of bzip2, the last
+    *(NotImplementedError, RuntimeError, EOFError, ValueError),
+)
 _MOST_REFUSED: Final = 5
 """So many refused bundles are kept, for `review`."""
 
@@ -81,7 +86,7 @@ def bundle_files(bundle: bytes) -> dict[str, bytes]:
             if sum(member.file_size for member in members) > _MOST_BYTES:
                 raise DataError(f"This is no app bundle: it unpacks to more than {_MOST_BYTES >> 20} MiB.")
             return {member.filename: archive.read(member) for member in members}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise DataError(f"This is no app bundle: it is not a whole zip file ({error}).") from None
 
 

@@ -41,6 +41,7 @@ class Relay:
     def run(self) -> None:
         """Until `end` is called, from another thread."""
         self._loop.run_until_complete(self._serve())
+        self._loop.close()
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
@@ -55,8 +56,10 @@ class Relay:
         self._ready.set()
         async with server:
             await self._ended.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        joined = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in joined:
             task.cancel()
+        await asyncio.gather(*joined, return_exceptions=True)
 
     async def _join(self, site: asyncio.StreamReader, to_site: asyncio.StreamWriter) -> None:
         sent, received = bytearray(), bytearray()

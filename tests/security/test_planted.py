@@ -4,9 +4,9 @@ coordinator; a hospital without the guard shows that the search would find them.
 import os
 import shutil
 import subprocess
-from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from server.settings import run_settings, to_run_config
 from simulation.engines.loopback import free_ports, start_supernode
 from simulation.engines.programs import programs
 from simulation.phantom import PhantomSettings, write_federation
-from tests.client.test_node import start_node, wait_until
+from tests.client.test_node import start_node
+from tests.processes import wait_until
 from tests.security.processes import Seen, watched
 from tests.security.relay import Relay, files, found, relay
 from tests.security.secrets import open_to_others, spellings
@@ -37,22 +38,9 @@ from tests.server.coordinator.test_up import COMMAND, folder_for, needs_nginx
 PLANTED, UNGUARDED = "zqplantedk7", "zqunguardedk7"
 UIDS = "1.2.826.0.1.3680043.8.498.77."
 """All UIDs of phantoms begin so."""
+pytestmark = [pytest.mark.slow, needs_nginx]
 REQUEST_BYTES = 4096
 """More than what HTTP and Flower put around an object."""
-
-
-@pytest.mark.parametrize("written", ["utf-8", "utf-16-le", "utf-16-be"])
-def test_a_token_is_found_however_it_is_written(written: str) -> None:
-    token = f"Patient {PLANTED.upper()}^Jane".encode(written)
-    assert found(PLANTED, b"\0\1" + token)
-    assert not found(PLANTED, b"\0\1" + token.replace("Q".encode(written), b""))
-
-
-@pytest.mark.parametrize("before", range(4))
-def test_a_token_is_found_in_base64_and_hexadecimal(before: int) -> None:
-    content = bytes(before) + PLANTED.encode() + b"^jane"
-    assert found(PLANTED, b64encode(content))
-    assert found(PLANTED, content.hex().upper().encode())
 
 
 def planted_hospital(home: Home, folder: Path, port: int) -> Site:
@@ -115,51 +103,11 @@ def crash(flower: Path) -> None:
     (flower / "apps").write_text("in the way")
 
 
-def require_one_line_for_each(site: Site, sent: bytes) -> None:
-    """Each answer that left has a line of the egress log, and no more left than is in its lines."""
-    found_there = audit(site.kept)
-    assert found_there.fault == ""
-    assert sent.count(b"POST /v1/fleet/push-messages") == len(found_there.lines)
-    around = REQUEST_BYTES * sent.count(b"POST /v1/fleet/")
-    assert 0 < totals(found_there.lines)["bytes"] < len(sent) < totals(found_there.lines)["bytes"] + around
+def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire: Relay, seen: Seen) -> bytes:
+    """A run; one in which labels cannot be read; two in which apps' processes fail, the last at an unguarded site.
 
-
-@pytest.mark.slow
-@needs_nginx
-def test_nothing_that_is_planted_at_a_hospital_leaves_it(tmp_path: Path) -> None:
-    home = folder_for(tmp_path / "fl", [LOOPBACK])
-    with relay(home) as wire:
-        site = planted_hospital(home, tmp_path, wire.port)
-        with up(home, tmp_path / "up.log") as link:
-            live_through_it(tmp_path, link, home, site, wire)
-    for stream in (wire.sent, wire.received):
-        assert b"content-encoding" not in stream.lower()  # nothing was packed: a token would show
-    for name in ("hospital-1", "synthetic-north-axial-one"):  # a site's name, and here that of its scanner, do leave
-        assert found(name, wire.sent)
-    assert found(UNGUARDED, wire.sent)
-    places = [("sent", wire.sent), ("received", wire.received), ("up", (tmp_path / "up.log").read_bytes())]
-    places += [(str(path), content) for path, content in files(home.folder)]
-    assert {"state.db", "report.html", "rounds.jsonl"} <= {Path(name).name for name, _ in places}
-    leaks = [(name, token, there) for name, of in places for token in (PLANTED, UIDS) if (there := found(token, of))]
-    assert leaks == []
-    require_secrets_kept(home, site, [*places, ("node", (tmp_path / "node.log").read_bytes()), ("ps", seen.all)])
-    assert {"flower-supernode", "flower-superlink", "flwr-serverapp", "flwr-clientapp"} <= seen.programs
-
-
-def require_secrets_kept(home: Home, site: Site, places: Sequence[tuple[str, bytes]]) -> None:
-    """No private key stands anywhere but in its file, and what was written is for its owner alone."""
-    keys = {site.folder / "node.key", *home.keys.glob("*.key")}
-    assert len(keys) == 3
-    for key in keys:
-        elsewhere = [name for name, of in places if name != str(key) and any(one in of for one in spellings(key))]
-        assert elsewhere == []
-        assert key.stat().st_mode & 0o077 == 0
-    assert not open_to_others(home.folder)
-    assert not open_to_others(site.cache)
-
-
-def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire: Relay, seen: Seen) -> None:
-    """A run; one in which the labels cannot be read; one in which apps' processes fail, at an unguarded site, too."""
+    What the guarded one sent.
+    """
     flower = site.cache / "flower"
     node = start_node(folder, site.folder, free_ports(1)[0], FLWR_HOME=str(flower))
     try:
@@ -170,7 +118,7 @@ def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire:
         assert "hospital-1: bad-data" in run(link, home, "bad-labels", "hospital-1")
         crash(flower)
         assert "hospital-1: node-error" in run(link, home, "crash", "hospital-1")
-        require_one_line_for_each(site, wire.sent)
+        of_the_guarded = wire.sent
         (folder / UNGUARDED / "keys").mkdir(parents=True)
         shutil.copy(home.authority, folder / UNGUARDED / "keys")
         crash(folder / UNGUARDED / "supernode-hospital-2")
@@ -179,6 +127,78 @@ def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire:
             start_supernode(link, folder / "hospital-2", folder / UNGUARDED / "keys", ports, started)
             wait_until(lambda: "hospital-2" in link.online())
             assert "hospital-2: node-error" in run(link, home, "unguarded", "hospital-2")
+        return of_the_guarded
     finally:
         node.terminate()
         node.wait(60)
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What there is after all of it: what passed, and by name what lies at the coordinator and in logs."""
+
+    home: Home
+    site: Site
+    sent: bytes
+    sent_guarded: bytes
+    received: bytes
+    at_coordinator: Mapping[str, bytes]
+    node_log: bytes
+    seen: Seen
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    folder = tmp_path_factory.mktemp("planted")
+    home, log = folder_for(folder / "fl", [LOOPBACK]), folder / "up.log"
+    with relay(home) as wire:
+        site = planted_hospital(home, folder, wire.port)
+        with up(home, log) as (link, coordinator), watched(coordinator) as seen:
+            guarded = live_through_it(folder, link, home, site, wire, seen)
+        sent, received = wire.sent, wire.received
+    there = {"what `up` said": log.read_bytes()} | {str(path): content for path, content in files(home.folder)}
+    return Lived(home, site, sent, guarded, received, there, (folder / "node.log").read_bytes(), seen)
+
+
+def test_nothing_that_is_planted_at_a_hospital_leaves_it(lived: Lived) -> None:
+    names = {Path(name).name for name in lived.at_coordinator}
+    assert names >= {"what `up` said", "state.db", "report.html", "rounds.jsonl", "admissions.jsonl"}
+    places = {"sent": lived.sent, "received": lived.received, **lived.at_coordinator}
+    searched = [(name, token, found(token, content)) for name, content in places.items() for token in (PLANTED, UIDS)]
+    assert [(name, token, there) for name, token, there in searched if there] == []
+
+
+def test_what_does_leave_is_found(lived: Lived) -> None:
+    """A site's name, here that of its scanner, and what a site without the guard says of a failure."""
+    for stream in (lived.sent, lived.received):
+        assert b"content-encoding" not in stream.lower()  # nothing was packed: a token would show
+    for token in ("hospital-1", "synthetic-north-axial-one", UNGUARDED):
+        assert found(token, lived.sent)
+    assert found(PLANTED, lived.node_log)
+
+
+def test_each_answer_that_left_has_its_line(lived: Lived) -> None:
+    """And no more left than the lines say, but for what HTTP and Flower put around it."""
+    log = audit(lived.site.kept)
+    assert log.fault == ""
+    assert lived.sent_guarded.count(b"POST /v1/fleet/push-messages") == len(log.lines)
+    around, told = REQUEST_BYTES * lived.sent_guarded.count(b"POST /v1/fleet/"), totals(log.lines)["bytes"]
+    assert 0 < told < len(lived.sent_guarded) < told + around
+
+
+def test_private_keys_are_nowhere_but_in_their_files(lived: Lived) -> None:
+    """Neither among arguments, nor in environments, nor in logs."""
+    assert lived.seen.programs >= {"flower-supernode", "flower-superlink", "flwr-serverapp", "flwr-clientapp"}
+    places = {"ps": lived.seen.all, "node.log": lived.node_log, "sent": lived.sent, "received": lived.received}
+    keys = {lived.site.folder / "node.key", *lived.home.keys.glob("*.key")}
+    assert {key.name for key in keys} >= {"node.key", "ca.key", "server.key"}
+    for key in keys:
+        assert key.stat().st_mode & 0o077 == 0
+        named = {**places, **lived.at_coordinator}.items()
+        elsewhere = [name for name, content in named if any(one in content for one in spellings(key))]
+        assert set(elsewhere) <= {str(key)}
+
+
+def test_what_was_written_meanwhile_is_for_its_owner_alone(lived: Lived) -> None:
+    assert not open_to_others(lived.home.folder)
+    assert not open_to_others(lived.site.cache)
