@@ -39,7 +39,7 @@ class Connection:
         self._began: datetime | None = None
         self._began_s = self._said_s = 0.0
         self._attempts = 0
-        self.ever = False
+        self.ever = self.refused = False
 
     def answered(self) -> None:
         """The coordinator answered."""
@@ -50,6 +50,15 @@ class Connection:
             if self._began is not None or not self.ever:
                 self._on_change(True)
             self.ever, self._began, self._attempts = True, None, 0
+
+    def was_refused(self) -> None:
+        """It does not let this site in; Flower then ends the node."""
+        if not self.refused:
+            log.error(
+                "The coordinator refuses this site: its key is not admitted (any more), or the clock here is off; "
+                "`bloodnet-client check FOLDER --network` tells which"
+            )
+        self.refused = True
 
     def failed(self, why: str) -> None:
         """It did not; `why` in a few words."""
@@ -84,7 +93,9 @@ def _watched(connection: Connection, request: Callable[[], httpx.Response]) -> h
     except httpx.TransportError as error:
         connection.failed(str(error) or type(error).__name__)
         raise _tried_again(error, connection.ever) from error
-    if may_pass(response):
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        connection.was_refused()
+    elif may_pass(response):
         connection.failed(f"HTTP {response.status_code}")
         response.status_code = _NOT_NOW
     else:

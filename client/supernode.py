@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Final
 
 from flwr.app import Message
 from flwr.common.constant import ErrorCode
+from flwr.supercore.exit import ExitCode, add_exit_handler, flwr_exit
 from flwr.supercore.logger import FLOWER_LOGGER, console_handler, update_console_handler
 from flwr.supernode.cli import flower_supernode
 
@@ -47,11 +49,14 @@ def main() -> None:
     folder, health_address, *sys.argv = sys.argv[1:]
     site = read_site(Path(folder))
     set_up_logs()
-    watch_requests(Connection(Health(health_address).connected))
+    connection = Connection(Health(health_address).connected)
+    watch_requests(connection)
+    add_exit_handler(lambda: os._exit(1) if connection.refused else None)  # the last one; Flower would exit with 0
     own = bundle_digest(bundle_files(app_bundle()))
     stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
     flower_supernode()
+    flwr_exit(ExitCode.SUPERNODE_CONNECTION_ERROR, "The node has ended; its threads would go on.")
 
 
 def judge_for(site: Site, own: str) -> Judge:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from contextlib import suppress
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
@@ -20,7 +19,9 @@ from server.settings import to_run_config
 from simulation.engines.loopback import HOST, free_ports, start_superlink
 from simulation.engines.programs import programs
 from simulation.phantom import PhantomSettings, write_federation
-from tests.client.test_node import SETTINGS, answers, start_node, wait_until
+from tests.client.doors import carry
+from tests.client.test_node import SETTINGS, answers, start_node
+from tests.processes import wait_until
 
 NAME = "coordinator.invalid"
 """Never resolved by anybody (RFC 2606)."""
@@ -52,14 +53,6 @@ class Connection(StreamRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
             threading.Thread(target=carry, args=(there, self.connection), daemon=True).start()
             carry(self.connection, there)
-
-
-def carry(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while block := source.recv(1 << 16):
-            target.sendall(block)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.slow

@@ -1,0 +1,147 @@
+"""A node whose way to the coordinator is gone for a while, and one that is asked to end while it trains; all real."""
+
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from rich.console import Console
+
+from client.audit import audit
+from client.keys import make_node_key, public_key
+from client.site_settings import read_site
+from server.app import OUT
+from server.certificates import AUTHORITY
+from server.launch import SuperLink, superlink, watch
+from server.run_folder import read_metrics
+from server.settings import RunSettings, run_settings, to_run_config
+from simulation.engines.loopback import HOST, free_ports, start_superlink
+from simulation.engines.programs import programs
+from simulation.phantom import PhantomSettings, write_federation
+from tests.client.doors import carry, door
+from tests.client.test_node import answers, how_it_is, start_node
+from tests.processes import lives, wait_until
+
+STOP_S = 30
+"""An idle node ends in 6 s, and so does one that trains; the rest is for a busy machine."""
+
+
+@dataclass
+class Line:
+    """The way to the SuperLink at `port`; while it is down, connections are taken and cut, as by a proxy."""
+
+    port: int
+    up: bool = False
+    _open: list[socket.socket] = field(default_factory=list)
+
+    def __call__(self, connection: socket.socket) -> None:
+        if not self.up:
+            return
+        with socket.create_connection((HOST, self.port)) as there:
+            self._open += [connection, there]
+            threading.Thread(target=carry, args=(there, connection), daemon=True).start()
+            carry(connection, there)
+
+    def cut(self) -> None:
+        """Go down, with whatever is on its way."""
+        self.up = False
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+
+@dataclass
+class Hospital:
+    """One hospital, and a node of it that is started while the line is down."""
+
+    folder: Path
+    site: Path
+    link: SuperLink
+    line: Line
+    health: int
+    node: subprocess.Popen[bytes]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "node.log").read_text(errors="replace")
+
+    def start(self, settings: RunSettings, out: Path) -> int:
+        return int(self.link.start({**to_run_config(settings), OUT: str(out)}))
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Iterator[Hospital]:
+    (site,) = write_federation(
+        tmp_path / "hospitals", PhantomSettings(hospitals=1, studies=12, slices=8, matrix=64, seed=5), 1, lambda: None
+    )
+    folder, (port, health) = tmp_path / "flower", free_ports(2)
+    keys, line = folder / "keys", Line(port)
+    keys.mkdir(parents=True)
+    make_node_key(site / "node.key")
+    with (
+        programs(folder) as started,
+        door(line) as way,
+        superlink(start_superlink(keys, port, started)) as link,
+    ):
+        settings = yaml.safe_load((site / "site.yaml").read_text())
+        settings |= {"authority": str(keys / AUTHORITY), "policy": {"coordinator": f"{HOST}:{way}"}}
+        (site / "site.yaml").write_text(yaml.safe_dump(settings))
+        wait_until(lambda: answers(link))
+        link.register(public_key(site / "node.key"), site.name)
+        hospital = Hospital(folder, site, link, line, health, start_node(folder, site, health))
+        try:
+            yield hospital
+        finally:
+            hospital.node.kill()
+            hospital.node.wait()
+
+
+@pytest.mark.slow
+def test_outages_cost_nothing_and_a_stop_in_training_leaves_nothing_half_done(
+    hospital: Hospital, tmp_path: Path
+) -> None:
+    wait_until(lambda: "The coordinator does not answer" in hospital.log)
+    assert how_it_is(hospital.health) == (1, "the node works; no coordinator answers")
+    hospital.line.up = True
+    wait_until(lambda: hospital.link.online() == {hospital.site.name})
+    assert "The coordinator answers again, after" in hospital.log
+
+    run = hospital.start(run_settings({"rounds": 2, "local_epochs": 4, "seed": 4, "wait_s": 90.0}), tmp_path / "run")
+    wait_until(lambda: "Receiving: train message" in hospital.log)
+    hospital.line.cut()
+    wait_until(lambda: hospital.log.count("The coordinator does not answer") > 1)
+    hospital.line.up = True
+    watch(hospital.link, run, tmp_path / "run", 2, Console(stderr=True))
+    rounds = read_metrics(tmp_path / "run")["rounds"]
+    assert [line["sites"][hospital.site.name]["status"] for line in rounds] == ["ok", "ok"]
+    assert hospital.node.poll() is None
+    assert "Traceback" not in hospital.log
+    assert "retrying in" not in hospital.log
+
+    trained = hospital.log.count("Receiving: train message")
+    hospital.start(run_settings({"rounds": 1, "local_epochs": 5000, "wait_s": 90.0}), tmp_path / "long")
+    wait_until(lambda: hospital.log.count("Receiving: train message") > trained)
+    family = psutil.Process(hospital.node.pid).children(recursive=True)
+    wait_until(lambda: bool(apps(hospital.node.pid)))
+    family += apps(hospital.node.pid)
+    hospital.node.send_signal(signal.SIGTERM)
+    assert hospital.node.wait(STOP_S) == 0
+    wait_until(lambda: not any(map(lives, family)), 60)
+    site = read_site(hospital.site)
+    assert audit(site.kept).fault == ""
+    assert not [path for path in site.cache.rglob("*") if ".tmp" in path.name or path.name.startswith(".")]
+    hospital.node = start_node(hospital.folder, hospital.site, hospital.health)
+    wait_until(lambda: how_it_is(hospital.health)[0] == 0)
+
+
+def apps(node: int) -> list[psutil.Process]:
+    """Processes of a node in which its app works."""
+    return [one for one in psutil.Process(node).children(recursive=True) if "clientapp" in " ".join(one.cmdline())]
