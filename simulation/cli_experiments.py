@@ -23,6 +23,9 @@ def compare(
     strategies: Annotated[
         str | None, typer.Option(help="With commas between; the first is the reference; fedavg,fedprox unless given.")
     ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Of a strategy, as STRATEGY.NAME=VALUE; again for another.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each way; 5 unless given.")] = None,
     dataset: Datasets = None,
     data: DataFolder = None,
@@ -44,10 +47,11 @@ def compare(
     from simulation.comparison.page import REPORT
     from simulation.comparison.run import compare, comparison_settings
     from simulation.engines.local import default_workers
-    from simulation.settings import read_config, sources_of, with_flags
+    from simulation.settings import parameters_by_strategy, read_config, sources_of, with_flags
 
     flags = {
         "comparison.strategies": tuple(strategies.split(",")) if strategies else None,
+        **parameters_by_strategy(parameter or ()),
         "comparison.seeds": seeds,
         "data.sources": sources_of(dataset or (), data),
         "data.sites": sites,

@@ -1,5 +1,6 @@
 """The settings of a simulated federation: where its hospitals come from, and those of the run itself."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ FOLDER: Final = "folder"
 SYNTHETIC: Final = "synthetic"
 NATURAL: Final = "natural"
 PARTITIONS: Final = (NATURAL, *DEALINGS)
+_NAME: Final = r"[^\W\d]\w*"
+"""Pattern of a parameter's name."""
 
 
 class DataSettings(Settings):
@@ -124,12 +127,23 @@ def parameters_of(texts: Sequence[str], proximal_mu: float | None) -> dict[str, 
     """
     if proximal_mu is not None:
         texts = [*texts, f"proximal_mu={proximal_mu}"]
+    return _assigned(texts, "strategy_parameters", _NAME, "NAME=VALUE, as in --parameter server_momentum=0.9")
+
+
+def parameters_by_strategy(texts: Sequence[str]) -> dict[str, float | int | str]:
+    """Settings of a comparison from any number of `--parameter STRATEGY.NAME=VALUE`; raises as `parameters_of`."""
+    form = "STRATEGY.NAME=VALUE, as in --parameter fedavgm.server_momentum=0.9"
+    return _assigned(texts, "comparison.parameters", rf"[\w-]+\.{_NAME}", form)
+
+
+def _assigned(texts: Sequence[str], section: str, pattern: str, form: str) -> dict[str, float | int | str]:
+    """Settings of a section by their dotted keys; `pattern` is that of a name, `form` how a text is to be written."""
     named: dict[str, float | int | str] = {}
     for text in texts:
         name, _, value = text.partition("=")
-        key = f"strategy_parameters.{name}"
-        if not name.isidentifier() or not value:
-            raise SettingsError(f"--parameter {text}: write it as NAME=VALUE, as in --parameter server_momentum=0.9.")
+        key = f"{section}.{name}"
+        if not re.fullmatch(pattern, name) or not value:
+            raise SettingsError(f"--parameter {text}: write it as {form}.")
         if key in named:
             raise SettingsError(f"--parameter {name}: is given twice; keep one of them.")
         named[key] = _number_or_text(value)

@@ -3,7 +3,7 @@
 import pytest
 
 from bloodnet_model.errors import SettingsError
-from simulation.settings import parameters_of, with_flags
+from simulation.settings import parameters_by_strategy, parameters_of, with_flags
 
 
 def test_a_flag_changes_its_own_setting_and_leaves_its_section() -> None:
@@ -42,6 +42,18 @@ def test_parameters_of_a_strategy_are_read_from_flags() -> None:
 def test_parameters_that_cannot_be_read_are_named(texts: list[str], mu: float | None, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         parameters_of(texts, mu)
+
+
+def test_parameters_of_compared_strategies_are_read_from_flags() -> None:
+    flags = parameters_by_strategy(["fedprox.proximal_mu=0.3", "trimmed-mean.trimmed_share=0.1"])
+    merged = with_flags({"comparison": {"parameters": {"fedprox": {"proximal_mu": 0.1}}}}, flags)
+    assert merged["comparison"]["parameters"] == {
+        "fedprox": {"proximal_mu": 0.3},
+        "trimmed-mean": {"trimmed_share": 0.1},
+    }
+    for text in ("proximal_mu=0.3", "fedprox.proximal_mu", "fedprox.=1", ".a=1"):
+        with pytest.raises(SettingsError, match=r"write it as STRATEGY\.NAME=VALUE"):
+            parameters_by_strategy([text])
 
 
 def test_another_strategy_takes_the_files_parameters_out() -> None:
