@@ -131,7 +131,7 @@ def _effect(is_up: bool) -> str:
 def up(folder: Folder) -> None:
     """Open the door to hospitals: SuperLink and nginx in the foreground, until Ctrl-C or SIGTERM.
 
-    Exit code 1 where one of them dies; let a service manager start it again.
+    If nginx dies, it is started again. Exit code 1 where the SuperLink dies; let a service manager start `up` again.
     """
     import sys
 

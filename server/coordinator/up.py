@@ -1,7 +1,8 @@
 """`bloodnet-server up`: a SuperLink that this machine alone reaches, and nginx, the door to it, until told to end.
 
-The door opens when the SuperLink lets in those who are admitted and nobody else. If one of the two dies, both end: a
-service manager starts them again, and a run goes on by `bloodnet-server resume`.
+The door opens when the SuperLink lets in those who are admitted and nobody else. If nginx dies, it is started again,
+and runs go on. If the SuperLink dies, both end: a service manager starts them again, and `bloodnet-server resume` goes
+on with a run.
 """
 
 import fcntl
@@ -41,7 +42,8 @@ _QUIET: Final = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"
 def serve(home: Home, say: Say) -> None:
     """Serve until SIGTERM or SIGINT; must be called from the main thread.
 
-    Raises SettingsError or DataError where it cannot begin, RoundError where the SuperLink or nginx ends by itself.
+    Raises SettingsError or DataError where it cannot begin, RoundError where the SuperLink ends by itself or nginx does
+    not start.
     """
     nginx = _nginx()
     _require_valid_certificate(home, say)
@@ -50,27 +52,38 @@ def serve(home: Home, say: Say) -> None:
     with _alone(home), _told_to_end() as ended, _programs(home) as programs:
         programs["SuperLink"] = _start(superlink_command(home), home, home.folder)
         _wait_until(lambda: _is_in_step(home), "The SuperLink", programs, ended)
+        door = Door(home, nginx, programs, ended, say)
         if not ended.is_set():
-            (home.nginx / PID).unlink(missing_ok=True)
-            programs["nginx"] = _start([nginx, "-p", f"{home.nginx}/", "-c", PROXY, "-e", "stderr"], home, home.nginx)
-            _wait_until((home.nginx / PID).exists, "nginx", programs, ended)  # written when its port is its own
+            door.open()
             say(f"up: hospitals reach {', '.join(home.settings.hosts)} at port {home.settings.port}; Ctrl-C ends it")
-        door = Door(home, programs, say)
         while not ended.wait(_POLL_S):
-            _require_alive(programs)
             door.look()
+            _require_alive(programs)
     say("down")
 
 
 class Door:
-    """Shows a certificate that was renewed: nginx reads it anew, and finishes what it has begun with the old one."""
+    """nginx, started again if it dies; reads a renewed certificate, and finishes with the old one what it has begun."""
 
-    def __init__(self, home: Home, programs: Programs, say: Say) -> None:
-        self._home, self._programs, self._say = home, programs, say
+    def __init__(self, home: Home, nginx: str, programs: Programs, ended: Event, say: Say) -> None:
+        self._home, self._nginx, self._programs, self._ended, self._say = home, nginx, programs, ended, say
         self._read = self._files()
 
+    def open(self) -> None:
+        """Returns when nginx has its port, or we were told to end; raises RoundError where it does not start."""
+        folder = self._home.nginx
+        _kill(lambda process: process.cwd() == str(folder))  # its workers outlive it, and have the port
+        (folder / PID).unlink(missing_ok=True)
+        self._read = self._files()
+        command = [self._nginx, "-p", f"{folder}/", "-c", PROXY, "-e", "stderr"]
+        self._programs["nginx"] = _start(command, self._home, folder)
+        _wait_until((folder / PID).exists, "nginx", self._programs, self._ended)  # written when its port is its own
+
     def look(self) -> None:
-        """Whether there is another certificate, whole and with its key."""
+        """Whether nginx is there, and whether there is another certificate, whole and with its key."""
+        if (code := self._programs["nginx"].poll()) is not None:
+            self._say(f"nginx ended by itself with code {code}, and is started again; its own words are above")
+            self.open()
         files = self._files()
         if files == self._read or not is_pair(self._home.certificate, self._home.keys / SERVER_KEY):
             return
@@ -183,8 +196,11 @@ def _require_alive(programs: Programs) -> None:
 
 def _end(home: Home) -> None:
     """Kill what is left of this folder's programs; some of Flower's outlive their parent, and so do nginx's workers."""
+    _kill(lambda one: one.environ().get(_HOME) == str(home.flower) or one.cwd() == str(home.nginx))
+
+
+def _kill(is_ours: Callable[[psutil.Process], bool]) -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # others' processes, and those that end meanwhile
-            ours = process.environ().get(_HOME) == str(home.flower) or process.cwd() == str(home.nginx)
-            if ours and process.pid != os.getpid():
+            if process.pid != os.getpid() and is_ours(process):
                 process.kill()

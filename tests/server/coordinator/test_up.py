@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -220,18 +221,42 @@ def test_both_end_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
         assert not list(filter(lives, running.programs))
 
 
+def killed(running: Coordinator, words: str) -> None:
+    (victim,) = [program for program in running.programs if words in " ".join(program.cmdline())]
+    victim.kill()
+
+
 @needs_nginx
-@pytest.mark.parametrize("name", ["nginx", "SuperLink"])
-def test_if_one_dies_both_end_with_a_sentence(tmp_path: Path, name: str) -> None:
-    home = folder_for(tmp_path / "fl", [LOOPBACK])
-    with up(home) as running:
-        words = "nginx: master" if name == "nginx" else "flower-superlink"
-        (victim,) = [program for program in running.programs if words in " ".join(program.cmdline())]
-        victim.kill()
+def test_if_the_superlink_dies_both_end_with_a_sentence(tmp_path: Path) -> None:
+    with up(folder_for(tmp_path / "fl", [LOOPBACK])) as running:
+        killed(running, "flower-superlink")
         assert running.process.wait(30) == 1
         assert running.process.stderr is not None
-        assert f"error: {name} ended by itself with code -9" in running.process.stderr.read()
+        assert "error: SuperLink ended by itself with code -9" in running.process.stderr.read()
         assert not list(filter(lives, running.programs))
+
+
+def shakes_hands(home: Home) -> bool:
+    context = ssl.create_default_context(cafile=str(home.authority))
+    try:
+        with socket.create_connection((LOOPBACK, home.settings.port)) as raw:
+            context.wrap_socket(raw, server_hostname=LOOPBACK).close()
+    except OSError:
+        return False
+    return True
+
+
+@needs_nginx
+def test_if_nginx_dies_it_is_started_again_and_the_superlink_goes_on(tmp_path: Path) -> None:
+    home = folder_for(tmp_path / "fl", [LOOPBACK])
+    with up(home) as running:
+        killed(running, "nginx: master")
+        assert running.process.stderr is not None
+        told = iter(running.process.stderr.readline, "")
+        assert any("nginx ended by itself with code -9, and is started again" in line for line in told)
+        wait_until(lambda: shakes_hands(home))
+        (superlink,) = [one for one in running.programs if lives(one) and "flower-superlink" in " ".join(one.cmdline())]
+        assert superlink.parent() == psutil.Process(running.process.pid)
 
 
 @needs_nginx
