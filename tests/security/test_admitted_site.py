@@ -1,4 +1,4 @@
-"""What an admitted site can do at a real SuperLink in the name of another: nothing."""
+"""What an admitted site can do at a real SuperLink in the name of another, and who else can play the SuperLink."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.protobuf.client import ProtobufClientInterceptor
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
-from httpx import HTTPStatusError
+from httpx import ConnectError, HTTPStatusError
 
 from client.keys import make_node_key, public_key
-from server.certificates import AUTHORITY
+from server.certificates import AUTHORITY, make_authority
 from server.launch import superlink
 from simulation.engines.loopback import HOST, free_ports, start_superlink
 from simulation.engines.programs import programs
@@ -51,6 +51,8 @@ class Admitted:
     client: FleetHttpClient
     own: int
     other: int
+    folder: Path
+    port: int
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +66,18 @@ def admitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admitted]:
             link.register(public_key(folder / site), site)
         numbers = {node.name: node.number for node in link.nodes()}
         client = client_of(folder / "site-b", port, folder / "keys" / AUTHORITY)
-        yield Admitted(client, numbers["site-b"], numbers["site-a"])
+        yield Admitted(client, numbers["site-b"], numbers["site-a"], folder, port)
         client.close()
 
 
-def client_of(key_file: Path, port: int, authority: Path) -> FleetHttpClient:
+def client_of(key_file: Path, port: int, authority: Path, host: str = HOST) -> FleetHttpClient:
     key = load_ssh_private_key(key_file.read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     ways: list[ProtobufClientInterceptor] = [
         RuntimeVersionHttpInterceptor(component_name="SuperNode"),
         NodeAuthHttpInterceptor(key, key.public_key()),
     ]
-    return FleetHttpClient.from_server_address(f"{HOST}:{port}", False, authority.read_bytes(), ways)
+    return FleetHttpClient.from_server_address(f"{host}:{port}", False, authority.read_bytes(), ways)
 
 
 def outcome(way: str, site: Admitted, node: int) -> int:
@@ -91,3 +93,14 @@ def test_a_site_can_do_nothing_with_the_number_of_another(way: str, admitted: Ad
     assert outcome(way, admitted, admitted.other) == 401
     assert outcome(way, admitted, 0) == 401
     assert outcome(way, admitted, admitted.own) != 401  # it is the number that is refused
+
+
+def test_a_site_speaks_to_nobody_with_another_certificate(admitted: Admitted, tmp_path: Path) -> None:
+    """Who sits in between has one of another authority, or one for another name."""
+    make_authority(tmp_path, "of somebody in between")
+    key, right = admitted.folder / "site-b", admitted.folder / "keys" / AUTHORITY
+    for authority, host in ((tmp_path / AUTHORITY, HOST), (right, "localhost")):
+        client = client_of(key, admitted.port, authority, host)
+        with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            WAYS["read its messages"](client, admitted.own)
+        client.close()
