@@ -15,12 +15,12 @@ _EVERY: Final = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 def silent(home: Home) -> tuple[str, ...]:
     """Who does not answer, of the SuperLink and nginx; each is asked as its clients do, over TLS."""
-    context = ssl.create_default_context(cafile=home.authority)
-    asked = {"the SuperLink": _superlink_answers(home, context), "nginx": _door_answers(home, context)}
+    asked = {"the SuperLink": _superlink_answers(home), "nginx": _door_answers(home)}
     return tuple(name for name, answers in asked.items() if not answers)
 
 
-def _superlink_answers(home: Home, context: ssl.SSLContext) -> bool:
+def _superlink_answers(home: Home) -> bool:
+    context = ssl.create_default_context(cafile=home.inner)
     connection = HTTPSConnection(LOOPBACK, home.settings.superlink_port, timeout=_ANSWER_S, context=context)
     with closing(connection):
         try:
@@ -30,8 +30,9 @@ def _superlink_answers(home: Home, context: ssl.SSLContext) -> bool:
             return False
 
 
-def _door_answers(home: Home, context: ssl.SSLContext) -> bool:
+def _door_answers(home: Home) -> bool:
     """A handshake and no request: nginx writes down those that it refuses."""
+    context = ssl.create_default_context(cafile=home.authority)
     own = home.settings.listen[0].strip("[]")
     try:
         with (

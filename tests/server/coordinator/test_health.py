@@ -17,8 +17,8 @@ BOTH = ("the SuperLink", "nginx")
 
 
 @contextmanager
-def answering(status: int, keys: Path) -> Iterator[int]:
-    """The port of a server with the certificate in `keys`, which knows `/health` alone."""
+def answering(status: int, certificate: Path) -> Iterator[int]:
+    """The port of a server with a certificate, which knows `/health` alone."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -28,7 +28,7 @@ def answering(status: int, keys: Path) -> Iterator[int]:
         def log_message(self, *_: object) -> None: ...
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(keys / "server.crt", keys / "server.key")
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     with ThreadingHTTPServer((LOOPBACK, 0), Answer) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # of a client that trusts it not
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -50,7 +50,8 @@ def test_both_answer_as_hospitals_and_runs_need_it(
 ) -> None:
     homes = {name: initialise(tmp_path / name, ["fl.example.org"], 443).home for name in ("own", "another")}
     with ExitStack() as block:
-        superlink, door = (block.enter_context(answering(status, homes[shown].keys)) for _ in BOTH)
+        certificates = (homes[shown].inner, homes[shown].certificate)
+        superlink, door = (block.enter_context(answering(status, certificate)) for certificate in certificates)
         told = CoordinatorSettings(hosts=("fl.example.org",), port=door, superlink_port=superlink)
         assert silent(Home(homes["own"].folder, told)) == found
     assert silent(Home(homes["own"].folder, told)) == BOTH  # nobody listens any more
