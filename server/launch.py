@@ -142,8 +142,8 @@ class SuperLink:
             raise RoundError(f"{self.name}: refuses: {told.message if told else error}") from None
         except httpx.HTTPError as error:
             raise NoAnswer(
-                f"{self.name}: no SuperLink answers at {self._address} ({error}); start it, or mend its address and "
-                f"certificate in {flower_config()}."
+                f"{self.name}: no SuperLink answers at {self._address} ({error}); start it by "
+                f"`bloodnet-server up`, or mend its address and certificate in {flower_config()}."
             ) from None
 
 
@@ -202,7 +202,10 @@ def watch(
     """
     shown = set(_round_lines(out))
     while True:
-        status = link.status(run)  # asked first: what was written before the end is then shown, too
+        try:
+            status = link.status(run)  # asked first: what was written before the end is then shown, too
+        except NoAnswer as error:
+            raise NoAnswer(f"{error} {_RESUMABLE}") from None
         for line in _round_lines(out):
             if line not in shown:
                 shown.add(line)

@@ -99,6 +99,7 @@ def test_a_killed_serverapp_and_then_a_killed_superlink(federation: Federation, 
     _, said = watching.communicate(timeout=60)
     assert watching.returncode == 1
     assert "no SuperLink answers" in said
+    assert "it can be resumed" in said
     assert "Traceback" not in said
     wait_until(lambda: not processes(federation.folder, "flwr-serverapp"))
 
