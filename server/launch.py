@@ -217,7 +217,14 @@ def watch(
     if status.sub_status == SubStatus.STOPPED:
         raise RoundError(f"Run {run} was stopped. {_RESUMABLE}")
     if status.sub_status != SubStatus.COMPLETED:
-        raise RoundError(status.details.removeprefix(_FAILED) or f"Run {run} failed. {_RESUMABLE}")
+        raise RoundError(_why(run, status.details))
+
+
+def _why(run: int, details: str) -> str:
+    """Our own error's text; Flower's words for what befell the app are no sentence."""
+    if details.startswith(_FAILED):
+        return details.removeprefix(_FAILED)
+    return f"Run {run} failed{f' ({details})' if details else ''}. {_RESUMABLE}"
 
 
 def _round_lines(out: Path) -> list[str]:
