@@ -3,11 +3,13 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.faults.federation import SITES, Federation
 from benchmarks.faults.kinds import Fault
 from benchmarks.faults.run import Run, weights_of
+
+UP: Final = "up"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def measured(fault: Fault, run: Run, without: Usual) -> Outcome:
 
 
 def _restarts(federation: Federation) -> dict[str, int]:
-    return {"up": federation.up.restarts, **{site.name: site.node.restarts for site in federation.hospitals}}
+    return {UP: federation.up.restarts, **{site.name: site.node.restarts for site in federation.hospitals}}
 
 
 def _without_folder(said: str, run: Path) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from benchmarks.faults.measure import Outcome
+from benchmarks.faults.measure import UP, Outcome
 
 BEGIN: Final = "<!-- written by `make bench-faults` from faults.json: change neither by hand -->"
 END: Final = "<!-- end of what was written -->"
+_ERROR: Final = "error: "
 _HEAD: Final = (
     "fault",
     "rounds lost",
@@ -48,12 +49,11 @@ def _yes(true: bool) -> str:
 
 
 def _happened(outcome: Outcome) -> str:
-    restarted = [
-        f"{_PROGRAMS.get(name, f'the SuperNode of {name}')} {_times(count)}"
-        for name, count in outcome.restarted.items()
-    ]
-    told = [f"started again by its service manager: {', '.join(restarted)}"] if restarted else []
-    told += [f"the run stopped: “{said}”" for said in outcome.said if said]
+    nodes = sum(count for name, count in outcome.restarted.items() if name != UP)
+    counts = {"`bloodnet-server up`": outcome.restarted.get(UP, 0), "SuperNodes": nodes}
+    restarted = ", ".join(f"{name} {_times(count)}" for name, count in counts.items() if count)
+    told = [f"started again by their service managers: {restarted}"] if restarted else []
+    told += [f"the run stopped: “{said.removeprefix(_ERROR)}”" for said in outcome.said if said.startswith(_ERROR)]
     return "; ".join(told) or "the run went on by itself"
 
 
@@ -65,6 +65,3 @@ def _to_do(outcome: Outcome) -> str:
 
 def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
-_PROGRAMS: Final = {"up": "`bloodnet-server up`"}

@@ -54,10 +54,13 @@ def test_a_fault_that_needs_nobody() -> None:
 
 
 def test_what_had_to_be_done_is_said() -> None:
-    told = row_of(
-        replace(OUTCOME, mended="the site frees its disk", resumed=2, restarted={"up": 1}, said=["error: gone.", ""])
+    restarted = {"up": 1, "hospital-1": 2, "hospital-2": 1}
+    said = ["error: gone.", "round 7/40  4 of 4 sites"]
+    told = row_of(replace(OUTCOME, mended="the site frees its disk", resumed=2, restarted=restarted, said=said))
+    assert told[4] == (
+        "started again by their service managers: `bloodnet-server up` once, SuperNodes 3 times; "
+        "the run stopped: “gone.”"
     )
-    assert told[4] == "started again by its service manager: `bloodnet-server up` once; the run stopped: “error: gone.”"
     assert told[5] == "the site frees its disk, then `bloodnet-server resume RUN` (twice)"
 
 
