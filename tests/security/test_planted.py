@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bloodnet_model.errors import RoundError
 from client.admission import admission_file
-from client.audit import audit, totals
+from client.audit import Audit, audit, totals
 from client.keys import make_node_key
 from client.site_settings import Site, read_site
 from server.app import OUT
@@ -103,12 +103,14 @@ def crash(flower: Path) -> None:
     (flower / "apps").write_text("in the way")
 
 
-def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire: Relay, seen: Seen) -> bytes:
-    """A run; one in which labels cannot be read; two in which apps' processes fail, the last at an unguarded site.
+def live_through_it(
+    folder: Path, link: SuperLink, home: Home, site: Site, wire: Relay, seen: Seen
+) -> tuple[bytes, Audit]:
+    """A run; one in which labels cannot be read; one in which apps' processes fail, there and at an unguarded site.
 
-    What the guarded one sent.
+    What was sent before that last one, and the egress log of then.
     """
-    flower = site.cache / "flower"
+    flower, unguarded = site.cache / "flower", folder / UNGUARDED
     node = start_node(folder, site.folder, free_ports(1)[0], FLWR_HOME=str(flower))
     try:
         wait_until(lambda: link.online() == {"hospital-1"})
@@ -116,18 +118,18 @@ def live_through_it(folder: Path, link: SuperLink, home: Home, site: Site, wire:
         assert run(link, home, "good", "hospital-1") == ""
         site.labels.write_text(f"{PLANTED},any\n1,2\n")
         assert "hospital-1: bad-data" in run(link, home, "bad-labels", "hospital-1")
+        sent, log = wire.sent, audit(site.kept)
+        (unguarded / "keys").mkdir(parents=True)
+        shutil.copy(home.authority, unguarded / "keys")
         crash(flower)
-        assert "hospital-1: node-error" in run(link, home, "crash", "hospital-1")
-        of_the_guarded = wire.sent
-        (folder / UNGUARDED / "keys").mkdir(parents=True)
-        shutil.copy(home.authority, folder / UNGUARDED / "keys")
-        crash(folder / UNGUARDED / "supernode-hospital-2")
-        with programs(folder / UNGUARDED) as started:
+        crash(unguarded / "supernode-hospital-2")
+        with programs(unguarded) as started:
             ports = (wire.port, free_ports(1)[0])
-            start_supernode(link, folder / "hospital-2", folder / UNGUARDED / "keys", ports, started)
-            wait_until(lambda: "hospital-2" in link.online())
-            assert "hospital-2: node-error" in run(link, home, "unguarded", "hospital-2")
-        return of_the_guarded
+            start_supernode(link, folder / "hospital-2", unguarded / "keys", ports, started)
+            wait_until(lambda: link.online() == {"hospital-1", "hospital-2"})
+            said = run(link, home, "crash", "hospital-1", "hospital-2")
+        assert "hospital-1: node-error, hospital-2: node-error" in said
+        return sent, log
     finally:
         node.terminate()
         node.wait(60)
@@ -140,7 +142,8 @@ class Lived:
     home: Home
     site: Site
     sent: bytes
-    sent_guarded: bytes
+    sent_before: bytes
+    log_before: Audit
     received: bytes
     at_coordinator: Mapping[str, bytes]
     node_log: bytes
@@ -154,10 +157,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
     with relay(home) as wire:
         site = planted_hospital(home, folder, wire.port)
         with up(home, log) as (link, coordinator), watched(coordinator) as seen:
-            guarded = live_through_it(folder, link, home, site, wire, seen)
+            before, log_before = live_through_it(folder, link, home, site, wire, seen)
         sent, received = wire.sent, wire.received
     there = {"what `up` said": log.read_bytes()} | {str(path): content for path, content in files(home.folder)}
-    return Lived(home, site, sent, guarded, received, there, (folder / "node.log").read_bytes(), seen)
+    node_log = (folder / "node.log").read_bytes()
+    return Lived(home, site, sent, before, log_before, received, there, node_log, seen)
 
 
 def test_nothing_that_is_planted_at_a_hospital_leaves_it(lived: Lived) -> None:
@@ -179,11 +183,12 @@ def test_what_does_leave_is_found(lived: Lived) -> None:
 
 def test_each_answer_that_left_has_its_line(lived: Lived) -> None:
     """And no more left than the lines say, but for what HTTP and Flower put around it."""
-    log = audit(lived.site.kept)
-    assert log.fault == ""
-    assert lived.sent_guarded.count(b"POST /v1/fleet/push-messages") == len(log.lines)
-    around, told = REQUEST_BYTES * lived.sent_guarded.count(b"POST /v1/fleet/"), totals(log.lines)["bytes"]
-    assert 0 < told < len(lived.sent_guarded) < told + around
+    sent, log = lived.sent_before, lived.log_before
+    assert log.fault == audit(lived.site.kept).fault == ""
+    assert sent.count(b"POST /v1/fleet/push-messages") == len(log.lines)
+    assert len(audit(lived.site.kept).lines) == len(log.lines) + 1  # of the process that failed
+    told = totals(log.lines)["bytes"]
+    assert 0 < told < len(sent) < told + REQUEST_BYTES * sent.count(b"POST /v1/fleet/")
 
 
 def test_private_keys_are_nowhere_but_in_their_files(lived: Lived) -> None:
