@@ -5,6 +5,7 @@ process stays. So its requests are seen here on their way: what may pass is made
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Connection:
         with self._lock:
             if self._began is not None:
                 outage = time.monotonic() - self._began_s
-                log.info("The coordinator answers again, after %.0f s and %d attempts", outage, self._attempts)
+                log.info("The coordinator answers again, after %.0f s; attempts: %d", outage, self._attempts)
             if self._began is not None or not self.ever:
                 self._on_change(True)
             self.ever, self._began, self._attempts = True, None, 0
@@ -71,7 +72,7 @@ class Connection:
             elif now_s - self._said_s >= _REMINDER_S:
                 self._said_s = now_s
                 log.warning(
-                    "The coordinator has not answered since %s, %d attempts (%s)",
+                    "The coordinator has not answered since %s; attempts: %d (%s)",
                     *(self._began.isoformat(" ", "seconds"), self._attempts, why),
                 )
 
@@ -91,8 +92,12 @@ def _watched(connection: Connection, request: Callable[[], httpx.Response]) -> h
     try:
         response = request()
     except httpx.TransportError as error:
-        connection.failed(str(error) or type(error).__name__)
-        raise _tried_again(error, connection.ever) from error
+        why = re.sub(r" \(_ssl\.c:\d+\)", "", str(error)).rstrip(".") or type(error).__name__
+        if "certificate" in why and not connection.ever:  # that does not fit from the start is no outage: the node ends
+            log.error("No connection (%s); `bloodnet-client check FOLDER --network` tells who is in between", why)
+            raise
+        connection.failed(why)
+        raise _tried_again(error) from error
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         connection.was_refused()
     elif may_pass(response):
@@ -110,12 +115,7 @@ def may_pass(response: httpx.Response) -> bool:
     return failed or (code in _PASSING and FlowerError.from_json(response.text) is None)
 
 
-def _tried_again(error: httpx.TransportError, connected_before: bool) -> httpx.TransportError:
-    """The same failure in words after which Flower tries again.
-
-    A certificate that does not fit from the start is no outage: it stays as it is, and the node ends.
-    """
-    text = str(error).lower()
-    if not any(word in text for word in _GIVE_UP) or ("certificate" in text and not connected_before):
-        return error
-    return type(error)("no secure connection")
+def _tried_again(error: httpx.TransportError) -> httpx.TransportError:
+    """The same failure, in words after which Flower tries again."""
+    given_up = any(word in str(error).lower() for word in _GIVE_UP)
+    return type(error)("no secure connection") if given_up else error

@@ -17,18 +17,17 @@ _MIB: Final = 1 << 20
 def firewall_request(
     site: str, route: Route, addresses: Sequence[str], authority: Path, preset: str, parameters: int
 ) -> str:
-    """addresses: of whom the node connects to, as far as they are known here
+    """The request's text, in lines of at most 78 characters.
+
+    addresses: of whom the node connects to, as far as they are known here
     parameters: of the network, float32: a round sends them to the site twice, to train and to validate, and back once
     """
     size = 4 * parameters / _MIB
-    now = (
-        ""
-        if route.proxy or not addresses
-        else f" (now {', '.join(addresses)}); please allow the name, for they may change"
-    )
+    known = "" if route.proxy or route.host in addresses else ", ".join(addresses)
+    now = f" (now {known}); please allow the name, for they may change" if known else ""
     said = {
         "From": f"the machine that runs the BloodNet node of {site}",
-        "To": route.host if route.host in addresses else f"{route.host}{now}",
+        "To": f"{route.host}{now}",
         "Port": f"{route.port}, TCP, outgoing only; nothing needs to come in",
         "Through": f"{route.next_name}, by CONNECT" if route.proxy else "",
         "Encryption": "TLS 1.2 or later, without inspection: please exempt this host. The node trusts the "
@@ -38,13 +37,13 @@ def firewall_request(
         f"new connection about every 20 s. Please close none that has been silent for less than {IDLE_S} s.",
         "Traffic": f"each training round about {2 * size:.1f} MiB to this site and {size:.1f} MiB from it, in "
         f"requests of at most 5.3 MB (network {preset!r}, {parameters:,} parameters; half as much again to the site "
-        "and twice as much from it with the strategy SCAFFOLD); at rest some 20 KiB a minute each way",
+        "and twice as much from it with the strategy SCAFFOLD); at rest less than 30 KiB a minute",
         "Content": "weights of a neural network and counts; no image, name or identifier of a patient",
     }
     lines = [f"Firewall request: BloodNet federation, {site}", "", *_lines(said)]
-    if authority.exists():
+    if trusted := fingerprints(authority):
         lines += ["", "SHA-256 of the coordinator's authority:"]
-        lines += [f"  {half}" for one in fingerprints(authority) for half in (one[:48].rstrip(":"), one[48:])]
+        lines += [f"  {half}" for one in trusted for half in (one[:48].rstrip(":"), one[48:])]
     return "\n".join(lines)
 
 

@@ -140,7 +140,11 @@ def fingerprints(authority: Path) -> list[str]:
 
 
 def _authorities(path: Path) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(path.read_bytes())
+    """None where the file cannot be read, which is another step's to say."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        return []
 
 
 def _hosts(certificate: x509.Certificate) -> str:

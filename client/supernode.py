@@ -6,12 +6,15 @@
 import logging
 import os
 import re
+import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import psutil
 from flwr.app import Message
 from flwr.common.constant import ErrorCode
 from flwr.supercore.exit import ExitCode, add_exit_handler, flwr_exit
@@ -32,6 +35,7 @@ from strategies.bundle import app_bundle
 NODE_ERROR: Final = "node-error"
 """Code in the egress log of an app's process that failed; the coordinator calls it so, too."""
 
+_GRACE_S: Final = 5.0
 _NOISE: Final = "|".join(
     (
         r"\s*",
@@ -51,12 +55,27 @@ def main() -> None:
     set_up_logs()
     connection = Connection(Health(health_address).connected)
     watch_requests(connection)
+    add_exit_handler(end_children, run_before_force_exit=True)
     add_exit_handler(lambda: os._exit(1) if connection.refused else None)  # the last one; Flower would exit with 0
     own = bundle_digest(bundle_files(app_bundle()))
     stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
     flower_supernode()
     flwr_exit(ExitCode.SUPERNODE_CONNECTION_ERROR, "The node has ended; its threads would go on.")
+
+
+def end_children() -> None:
+    """End the app where it is at work: Flower would let it train on, and find out in its own time that nobody listens.
+
+    It is interrupted as by Ctrl-C, so that it takes away a file that it has begun to write.
+    """
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.Error):
+            child.send_signal(signal.SIGINT)
+    for child in psutil.wait_procs(children, _GRACE_S)[1]:
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def judge_for(site: Site, own: str) -> Judge:

@@ -82,7 +82,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_said_once(
     first, last = said(caplog)
     assert first == f"The coordinator does not answer (HTTP {status}); the node keeps trying"
     assert last.startswith("The coordinator answers again, after")
-    assert last.endswith("and 3 attempts")
+    assert last.endswith("attempts: 3")
 
 
 @pytest.mark.parametrize("serve", [cut, silent])
@@ -131,4 +131,4 @@ def test_an_outage_that_lasts_is_said_once_a_minute(
     lines = said(caplog)
     assert len(lines) == 3
     assert lines[1].startswith("The coordinator has not answered since 2")
-    assert lines[1].endswith(", 7 attempts (refused)")
+    assert lines[1].endswith("; attempts: 7 (refused)")

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from client.audit import audit
 from client.keys import make_node_key, public_key
+from client.network_check import check_network
 from client.site_settings import read_site
 from server.app import OUT
 from server.certificates import AUTHORITY
@@ -29,6 +31,8 @@ from tests.client.doors import carry, door
 from tests.client.test_node import answers, how_it_is, start_node
 from tests.processes import lives, wait_until
 
+DOWN_S = 8
+"""It may be up to a minute: then a node is believed to be away, and its answer waits until it is back."""
 STOP_S = 30
 """An idle node ends in 6 s, and so does one that trains; the rest is for a busy machine."""
 
@@ -95,7 +99,11 @@ def hospital(tmp_path: Path) -> Iterator[Hospital]:
         settings |= {"authority": str(keys / AUTHORITY), "policy": {"coordinator": f"{HOST}:{way}"}}
         (site / "site.yaml").write_text(yaml.safe_dump(settings))
         wait_until(lambda: answers(link))
+        line.up = True
+        assert network_of(site)["heartbeat"] == "not-admitted"
         link.register(public_key(site / "node.key"), site.name)
+        assert set(network_of(site).values()) == {"ok"}
+        line.cut()
         hospital = Hospital(folder, site, link, line, health, start_node(folder, site, health))
         try:
             yield hospital
@@ -118,6 +126,8 @@ def test_outages_cost_nothing_and_a_stop_in_training_leaves_nothing_half_done(
     wait_until(lambda: "Receiving: train message" in hospital.log)
     hospital.line.cut()
     wait_until(lambda: hospital.log.count("The coordinator does not answer") > 1)
+    time.sleep(DOWN_S)
+    assert how_it_is(hospital.health)[0] == 1
     hospital.line.up = True
     watch(hospital.link, run, tmp_path / "run", 2, Console(stderr=True))
     rounds = read_metrics(tmp_path / "run")["rounds"]
@@ -129,17 +139,26 @@ def test_outages_cost_nothing_and_a_stop_in_training_leaves_nothing_half_done(
     trained = hospital.log.count("Receiving: train message")
     hospital.start(run_settings({"rounds": 1, "local_epochs": 5000, "wait_s": 90.0}), tmp_path / "long")
     wait_until(lambda: hospital.log.count("Receiving: train message") > trained)
-    family = psutil.Process(hospital.node.pid).children(recursive=True)
     wait_until(lambda: bool(apps(hospital.node.pid)))
-    family += apps(hospital.node.pid)
+    time.sleep(DOWN_S)  # into the training
+    family = psutil.Process(hospital.node.pid).children(recursive=True)
     hospital.node.send_signal(signal.SIGTERM)
     assert hospital.node.wait(STOP_S) == 0
-    wait_until(lambda: not any(map(lives, family)), 60)
+    assert not any(map(lives, family))
     site = read_site(hospital.site)
     assert audit(site.kept).fault == ""
-    assert not [path for path in site.cache.rglob("*") if ".tmp" in path.name or path.name.startswith(".")]
+    assert not [path for path in site.cache.rglob("*") if path.suffix == ".part"]
     hospital.node = start_node(hospital.folder, hospital.site, hospital.health)
     wait_until(lambda: how_it_is(hospital.health)[0] == 0)
+    (node,) = hospital.link.nodes()
+    hospital.link.unregister(node.number)
+    assert hospital.node.wait(STOP_S) == 1
+    assert "The coordinator refuses this site" in hospital.log
+
+
+def network_of(site: Path) -> dict[str, str]:
+    """What the network half of `check` finds, by step."""
+    return {step.name: step.code or step.state for step in check_network(read_site(site)).steps}
 
 
 def apps(node: int) -> list[psutil.Process]:
