@@ -32,9 +32,9 @@ from tests.client.test_node import answers, how_it_is, start_node
 from tests.processes import lives, wait_until
 
 DOWN_S = 8
-"""It may be up to a minute: then a node is believed to be away, and its answer waits until it is back."""
-STOP_S = 30
-"""An idle node ends in 6 s, and so does one that trains; the rest is for a busy machine."""
+"""Up to a minute it costs nothing; after that a node is believed to be away, and its answer waits until it is back."""
+STOP_S = 90
+"""A node ends within some 10 s, idle or not; the rest is for a busy machine."""
 
 
 @dataclass
