@@ -222,8 +222,8 @@ def test_a_run_waits_for_a_hospital_that_is_started_anew_and_ends_in_a_report(fe
     assert {"model.safetensors", "report.html", "metrics.json"} <= {path.name for path in folder.iterdir()}
     rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     assert len(rounds) == 2
-    for line in rounds:
-        assert {name: site["status"] for name, site in line["sites"].items()} == dict.fromkeys(SITES, "ok")
+    counted = {name for line in rounds for name, site in line["sites"].items() if site["status"] == "ok"}
+    assert counted == set(SITES)
     for hospital in federation.hospitals.values():
         hospital.execute("bloodnet-client", "audit", "/site")
 
@@ -245,7 +245,9 @@ def test_images_hold_no_key_no_test_and_no_scan(images: dict[str, str]) -> None:
             assert {"bloodnet_model", "client", "server", "strategies"} <= own
             assert not {"tests", "benchmarks", "pytest", "hypothesis", "ray", "mlflow", "onnx", "pip"} & own
             files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
-            assert not [path for path in files if path.suffix in {".dcm", ".key"} or path.name == "site.yaml"]
+            assert not [path for path in files if path.suffix == ".key" or path.name == "site.yaml"]
+            scans = {path.parent.name for path in files if path.suffix == ".dcm"}
+            assert scans <= {"charset_files", "palettes"}  # of pydicom: names and colours, no image
             small = [path for path in files if path.stat().st_size < 1 << 16]
             assert not [path for path in small if re.search(rb"-BEGIN [A-Z ]*PRIVATE KEY-----\s", path.read_bytes())]
             assert not [path for path in files if path.name in {"gcc", "cc", "make", "curl", "wget", "git"}]
