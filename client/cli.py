@@ -92,8 +92,7 @@ def check(
 ) -> None:
     """Say whether a site is ready, and what to do if not; exit code 0 if ready, 1 if not, 2 if it cannot be read.
 
-    First the data, then the way to the coordinator, once site.yaml names one. The request to send to the network team
-    is written to firewall-request.txt in the cache, and printed where the way is not open.
+    Data first; then the way to the coordinator, once site.yaml names one, and what to send to the network team.
     """
     from bloodnet_model.settings import model_settings
     from client.check_command import check_site, check_way
