@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TextIO
 
@@ -25,7 +26,7 @@ def alone(lock: Path) -> Iterator[None]:
     try:
         file = lock.open("w")
     except OSError as error:
-        raise DataError(f"{lock}: cannot be written ({error.strerror}); make the folder writable.") from None
+        raise _unwritable(lock, error) from None
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -48,7 +49,12 @@ def write_secret(path: Path, content: bytes) -> None:
         with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    remedy = "make room for it" if error.errno in (ENOSPC, EDQUOT) else "make the folder writable"
+    return DataError(f"{path}: cannot be written ({error.strerror}); {remedy}.")
 
 
 @contextmanager
@@ -69,7 +75,7 @@ def _in_place_of(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _keep_name(path.parent)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); make the folder writable.") from None
+        raise _unwritable(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ from simulation.engines.registry import LOCAL_ENGINE, run_with
 from simulation.phantom import PhantomSettings, write_federation
 
 SITES: Final = 4
-ROUNDS: Final = 40
+ROUNDS: Final = 30
 """More than are needed; the run is left when all faults are made."""
 _HOSPITALS: Final = PhantomSettings(hospitals=SITES, studies=12, slices=8, matrix=64, seed=5)
 _SETTINGS: Final = {

@@ -1,6 +1,7 @@
 """Machines whose disk is full, or whose clock is wrong."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from benchmarks.faults.run import Run
 
 _BLOCK: Final = bytes(4096)
 _MINUTES: Final = 10
+_CLOCK: Final = Path(__file__).parent / "clock.c"
 
 
 @contextmanager
@@ -41,21 +43,21 @@ def _full_for_a_while(folder: Path) -> None:
 
 @contextmanager
 def _clock(federation: Federation, run: Run) -> Iterator[None]:
-    """A program sees its clock when it starts, so the SuperNode is started anew, before and after."""
-    site = federation.hospitals[0]
-    right = site.cable.command(*command("bloodnet-client", "run", site.folder))
-    fast = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", f"+{_MINUTES}m"]
+    """The SuperNode is started anew for it, before and after, since a library is loaded before it."""
+    site, library = federation.hospitals[0], federation.settings.parent / "clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(_CLOCK)], check=True)
+    node = command("bloodnet-client", "run", site.folder)
     site.node.stop()
-    site.node.start(site.cable.command(*fast, *command("bloodnet-client", "run", site.folder)))
+    site.node.start(site.cable.command("env", f"LD_PRELOAD={library}", f"FAST_S={60 * _MINUTES}", *node))
     for_a_while()
     site.node.stop()
-    site.node.start(right)
+    site.node.start(site.cable.command(*node))
     yield
 
 
 def why_no_clock() -> str:
     """Why a clock cannot be wrong here; empty where it can."""
-    return "" if shutil.which("faketime") else "needs faketime: apt-get install faketime"
+    return "" if shutil.which("cc") else "a clock that is wrong needs a C compiler: apt-get install gcc libc6-dev"
 
 
 MACHINES: Final = (

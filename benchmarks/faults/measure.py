@@ -67,9 +67,13 @@ def usual(run: Run) -> Usual:
 
 
 def measured(fault: Fault, run: Run, without: Usual) -> Outcome:
-    """Make a fault in the middle of a round, when all is well; raises RuntimeError if the run does not get over it."""
+    """Make a fault when all is well and the sites have just been asked to train.
+
+    Raises RuntimeError where the run never gets over it.
+    """
     federation = run.federation
     run.wait_until(lambda: federation.online() == SITES, "every hospital is connected")
+    run.wait_until(lambda: run.is_asking, "a round begins")
     restarts, stops, before = _restarts(federation), len(run.said), run.rounds
     began = time.monotonic()
     with fault.made(federation, run):

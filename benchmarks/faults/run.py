@@ -30,6 +30,12 @@ class Run:
         """The rounds that are over."""
         return _lines(self.folder / ROUNDS)
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the sites have been asked to train, and none has answered."""
+        events = _lines(self.folder / FOLDER / LOG)
+        return bool(events) and events[-1]["event"] == "plan"
+
     def wait_for_round(self, number: int) -> None:
         self.wait_until(lambda: len(self.rounds) >= number, f"round {number} is over")
 
