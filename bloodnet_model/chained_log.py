@@ -5,7 +5,7 @@ A line is on the disk before `append` returns. A last line without an end never 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -99,6 +99,16 @@ class ChainedLog:
             raise DataError(f"{path}: there is no such file.") from None
         whole = content[: content.rfind(b"\n") + 1]
         return cls(path, *_verified(path, whole)), content, whole
+
+    def again(self, places: Container[int]) -> Iterator[Event]:
+        """Events by their places among all of the log's, read from its file; raises DataError where it is gone."""
+        try:
+            with self.path.open("rb") as file:
+                for place, line in enumerate(file):
+                    if place in places:
+                        yield json.loads(_parts(line[:-1])[0])
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({error.strerror}); make it readable.") from None
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write `event` as the next line; raises DataError where it cannot be written, and then nothing has changed."""

@@ -132,7 +132,7 @@ def _final(
     first, previous, last = (journal.aggregate(of).weights for of in (0, max(0, number - 1), number))
     own = {FIRST: first, PREVIOUS: previous}
     others = others | {name: own[name] for name in settings.evaluation.compare_with if name in own}
-    if validation is None or number != len(journal.lines):
+    if validation is None or number != journal.rounds_over:
         validation = evaluate(federation, last, federation.own(federation.plan(number)), "validation")
         yield {"validation": validation.as_metrics()}
     record.keep_model(last)

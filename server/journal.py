@@ -14,7 +14,7 @@ safetensors, their digests in the log. A file is on the disk before its line is,
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -37,6 +37,11 @@ LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
 _FINISHED: Final = "finished"
+_SHORTENED: Final[Mapping[str, tuple[str, ...]]] = {
+    "round": ("line",),
+    "update": ("told", "vectors", "norm", "answered_s"),
+}
+"""What no later round asks for."""
 _VECTORS: Final = ("weights", "control_change")
 """Fields of an update that lie in its file; the others stand in its line."""
 
@@ -76,6 +81,7 @@ class Journal:
 
     def __init__(self, folder: Path, log: ChainedLog) -> None:
         self._folder, self._log = folder, log
+        self._shorten({event["round"] for event in self._events("round")})
 
     @classmethod
     def begin(
@@ -116,7 +122,7 @@ class Journal:
             if number <= _last_over(damage.before):
                 cut_before(path, damage.line)
         journal = cls.reopen(run_folder, settings)
-        over = [line["round"] for line in journal.lines]
+        over = [event["round"] for event in journal._events("round")]
         if number not in over:
             known = f"go on from one of 1 to {over[-1]}" if over else "begin the run anew in another folder"
             raise DataError(f"{run_folder}: round {number} is not over; {known}.")
@@ -145,8 +151,23 @@ class Journal:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Of the rounds that are over, in their order."""
-        return [event["line"] for event in self._events("round")]
+        """Of the rounds that are over, in their order; read from the log, for all of a long run's are much."""
+        places = {place for place, event in self._counting() if event["event"] == "round"}
+        return [event["line"] for event in self._log.again(places)]
+
+    @property
+    def rounds_over(self) -> int:
+        return len(self._events("round"))
+
+    @property
+    def outcomes(self) -> dict[int, dict[str, str]]:
+        """By round that is over and by site: why its answer was refused, empty where its update counted."""
+        refused = {event["round"]: event["refused"] for event in self._events("weights")}
+        over = {event["round"]: dict(refused[event["round"]]) for event in self._events("round")}
+        for event in self._events("update"):
+            if event["round"] in over:
+                over[event["round"]].setdefault(event["site"], "")
+        return over
 
     @property
     def is_finished(self) -> bool:
@@ -229,6 +250,7 @@ class Journal:
     def over(self, number: int, line: Mapping[str, Any]) -> None:
         """The round is over."""
         self._log.append({"event": "round", "round": number, "line": dict(line)})
+        self._shorten({number})
 
     def finish(self) -> None:
         """The run is done; a run that was finished and gone on with is so once more."""
@@ -252,14 +274,25 @@ class Journal:
 
     def _events(self, kind: str, number: int | None = None) -> list[Event]:
         """Those of a kind, if asked of one round, that still count."""
-        counting: list[Event] = []
-        for event in self._log.events:
+        return [one for _, one in self._counting() if one["event"] == kind and number in (None, one.get("round"))]
+
+    def _counting(self) -> list[tuple[int, Event]]:
+        """What still counts, each event with its place in the log."""
+        counting: list[tuple[int, Event]] = []
+        for place, event in enumerate(self._log.events):
             if event["event"] == "rewound":
-                before = (one for one in counting if one.get("round", 0) <= event["round"])
-                counting = [one for one in before if one["event"] != _FINISHED]
+                before = (pair for pair in counting if pair[1].get("round", 0) <= event["round"])
+                counting = [pair for pair in before if pair[1]["event"] != _FINISHED]
             else:
-                counting.append(event)
-        return [one for one in counting if one["event"] == kind and number in (None, one.get("round"))]
+                counting.append((place, event))
+        return counting
+
+    def _shorten(self, over: Container[int]) -> None:
+        """Of rounds that are over, keep no more in memory than later ones need; the log has all of it."""
+        for event in self._log.events:
+            if event.get("round") in over:
+                for name in _SHORTENED.get(event["event"], ()):
+                    event.pop(name, None)
 
     def _accepted(self, event: Mapping[str, Any]) -> Accepted:
         path, told = self._folder / event["file"], dict(event["told"])
@@ -284,7 +317,7 @@ class Journal:
 
     def _instead(self, number: int) -> str:
         """The remedy where the weights of a round are not there."""
-        over = [line["round"] for line in self.lines if line["round"] != number]
+        over = [event["round"] for event in self._events("round") if event["round"] != number]
         kept = [str(of) for of in over if self._is_whole(self._events("weights", of)[-1])]
         otherwise = f"go on from round {' or '.join(kept)} with --from-round" if kept else "begin the run anew"
         return f"bring it back from a backup, or {otherwise}."

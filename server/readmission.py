@@ -10,7 +10,6 @@ from typing import Final
 
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
-from bloodnet_model.run_metrics import OK, REFUSED
 from server.journal import Journal
 from strategies.update_gate import set_aside
 
@@ -19,12 +18,11 @@ FOLDER: Final = "readmit"
 
 def aside(journal: Journal) -> frozenset[str]:
     """Sites that are not asked in the round after those that are over, until they are admitted again."""
+    outcomes, readmitted = journal.outcomes, journal.readmitted
     history: list[Mapping[str, str]] = []
-    for line in journal.lines:
-        asked = {site: entry for site, entry in line["sites"].items() if entry["status"] in (OK, REFUSED)}
-        history += [_clean(line["readmitted"]), {site: entry.get("reason", "") for site, entry in asked.items()}]
-    now = len(journal.lines) + 1
-    return set_aside([*history, _clean(site for site, number in journal.readmitted.items() if number == now)])
+    for number in range(1, len(outcomes) + 2):
+        history += [_clean(site for site, of in readmitted.items() if of == number), outcomes.get(number, {})]
+    return set_aside(history)
 
 
 def ask_for(run_folder: Path, site: str) -> str:

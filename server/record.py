@@ -1,7 +1,7 @@
 """What a run writes down as it goes on: every file whole, after every round, and the page as often as it may."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
@@ -19,14 +19,14 @@ from server.forecast import forecast
 from server.journal import Accepted, Aggregate
 from server.live_page import LivePage
 from server.rounds import RoundResult
-from server.selection import best, selection, stop_now
+from server.selection import Line, best, selection, stop_now
 from server.sites import Sites
 
 _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
 
 
 class RunRecord:
-    """The run folder's files; `metrics` is what `metrics.json` holds, `ahead` when the run will end."""
+    """The run folder's files; `metrics` are `metrics.json` without its rounds, `ahead` when the run will end."""
 
     def __init__(self, federation: Federation) -> None:
         """Of a run that was stopped, what its journal knows is there from the beginning."""
@@ -36,50 +36,49 @@ class RunRecord:
         self._network = build_network(self._settings.model, seed=0)
         self.ahead: Forecast | None = None
         self.metrics = _metrics_before(federation, flat_weights(self._network).size)
-        self.metrics["rounds"] += federation.journal.lines
-        if self.metrics["rounds"]:
-            self._write_best()
+        self._write_best(federation.journal.lines)
 
     def round(self, result: RoundResult) -> dict[str, Any]:
         """Keep a finished round and its weights; returns its line in rounds.jsonl."""
         line = round_line(result, self._federation.journal.readmitted)
-        self.metrics["rounds"].append(line)
+        lines = [*self._federation.journal.lines, line]  # read anew: memory is not to grow with the rounds
         self.metrics["sites"], self.metrics["not_admitted"] = _sites(self._federation.sites)
         self.metrics["validation"] = result.validation.as_metrics()  # whoever flags studies needs a threshold from it
-        self._tell_what_is_ahead()
-        run_folder.write_rounds(self._folder, self.metrics["rounds"])
+        self._tell_what_is_ahead(lines)
+        run_folder.write_rounds(self._folder, lines)
         self._write_model(run_folder.MODEL, result.weights)
-        if self._best_round() == result.number:
+        if self._best_round(lines) == result.number:
             self._write_model(run_folder.BEST_MODEL, result.weights)
-        self._write()
+        self._write(lines)
         return line
 
     def chosen_round(self) -> int:
         """Whose model the run ends with."""
-        last: int = self.metrics["rounds"][-1]["round"]
-        return (self._best_round() or last) if self._settings.final_model == "best" else last
+        lines = self._federation.journal.lines
+        last: int = lines[-1]["round"]
+        return (self._best_round(lines) or last) if self._settings.final_model == "best" else last
 
     def keep_model(self, weights: NDArray[np.float32]) -> None:
         """The model that the run ends with."""
-        self._tell_what_is_ahead()
+        self._tell_what_is_ahead(self._federation.journal.lines)
         self._write_model(run_folder.MODEL, weights)
 
     def add(self, found: Mapping[str, Any]) -> None:
         """Keep entries of `metrics.json`."""
         if any(self.metrics[name] != entry for name, entry in found.items()):
             self.metrics |= found
-            self._write()
+            self._write(self._federation.journal.lines)
 
     def close(self) -> None:
         """The page shows the run as it ended, however it ended."""
         self._page.close()
 
-    def _best_round(self) -> int | None:
-        found = best(self.metrics["rounds"], self._settings.select_by)
+    def _best_round(self, lines: Sequence[Line]) -> int | None:
+        found = best(lines, self._settings.select_by)
         return found[0] if found else None
 
-    def _tell_what_is_ahead(self) -> None:
-        settings, lines = self._settings, self.metrics["rounds"]
+    def _tell_what_is_ahead(self, lines: Sequence[Line]) -> None:
+        settings = self._settings
         patience = settings.select_by, settings.patience
         chosen = selection(lines, *patience, settings.rounds, settings.final_model)
         done = len(lines) if stop_now(lines, *patience) else settings.rounds
@@ -87,9 +86,9 @@ class RunRecord:
         self.metrics["selection"] = chosen and chosen.model_dump(mode="json")
         self.metrics["forecast"] = self.ahead and self.ahead.model_dump(mode="json")
 
-    def _write_best(self) -> None:
+    def _write_best(self, lines: Sequence[Line]) -> None:
         """Of a run that goes on: its file may be of a round that no longer counts."""
-        number = self._best_round()
+        number = self._best_round(lines)
         if number is not None:
             self._write_model(run_folder.BEST_MODEL, self._federation.journal.aggregate(number).weights)
 
@@ -97,8 +96,8 @@ class RunRecord:
         set_flat_weights(self._network, weights)
         run_folder.write_model(self._folder, name, self._network, self._settings)
 
-    def _write(self) -> None:
-        run_folder.write_metrics(self._folder, self.metrics)
+    def _write(self, lines: Sequence[Line]) -> None:
+        run_folder.write_metrics(self._folder, self.metrics | {"rounds": lines})
         self._page.changed()
 
 

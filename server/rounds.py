@@ -70,7 +70,7 @@ def run_rounds(federation: Federation) -> Iterator[RoundResult]:
     _tell(federation, decoder)
     if isinstance(federation.strategy, RoundStrategy):
         federation.strategy.restore(end.memory)
-    if trained > len(journal.lines):  # stopped between training and validation
+    if trained > journal.rounds_over:  # stopped between training and validation
         kept = {site: one for site, one in journal.accepted(trained).items() if site not in end.refused}
         yield _validated(federation, trained, end, kept)
     for number in range(trained + 1, settings.rounds + 1):

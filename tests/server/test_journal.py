@@ -1,6 +1,7 @@
 """The journal of a run, whole and damaged."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +225,23 @@ def test_a_site_goes_on_from_the_last_round_that_its_update_is_in(run: Path) -> 
     accept(journal, 2, "a", 4.0)
     journal.aggregated(2, Aggregate(np.zeros(4, np.float32), {}, {"b": "norm-unlike-others"}, 1.0))
     assert journal.counted_rounds == {"a": 2, "b": 1}
+
+
+def test_who_was_refused_in_which_round(run: Path) -> None:
+    assert Journal.reopen(run, SETTINGS).outcomes == {1: {"a": "", "b": "", "c": "late"}}
+
+
+def test_what_a_round_says_of_itself_does_not_stay_in_memory(run: Path) -> None:
+    """A line of 40 kB and an update with a note of as many, 20 times."""
+    journal, much = Journal.reopen(run, SETTINGS), 40_000
+    told = {"losses": (1.0,) * (much // 8)}
+    tracemalloc.start()
+    for number in range(2, 22):
+        journal.accept(number, "a", replace(update(number), **told), 0.25, 3.5)  # type: ignore[arg-type]
+        journal.aggregated(number, Aggregate(np.zeros(4, np.float32), {}, {}, 1.0))
+        journal.over(number, {"round": number, "said": "x" * much + str(number)})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4 * much
+    assert [line["said"][much:] for line in journal.lines[1:]] == [str(number) for number in range(2, 22)]
+    assert journal.lines == Journal.reopen(run, SETTINGS).lines

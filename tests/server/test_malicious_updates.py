@@ -49,7 +49,8 @@ def spoiling(spoil: Spoil) -> Node:
 
 
 def rounds_with(spoil: Spoil, **overrides: object) -> list[RoundResult]:
-    results, _ = run({**HONEST, 4: spoiling(spoil)}, **{"norm_ratio": 10, **overrides})  # type: ignore[arg-type]
+    settings = {"norm_ratio": 10, "deadline_s": 60, **overrides}
+    results, _ = run({**HONEST, 4: spoiling(spoil)}, **settings)  # type: ignore[arg-type]
     return results
 
 
