@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,6 +53,16 @@ def measured(command: Sequence[str | Path], log: Path, environment: Mapping[str,
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{last}")
     return Cost(seconds, sum(cpu_seconds.values()), peak)
+
+
+def cpu_seconds(root: psutil.Process) -> dict[int, float]:
+    """Processor seconds of each process that came from `root` and lives, without those of `root`."""
+    seen = {}
+    for process in root.children(recursive=True):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            seen[process.pid] = times.user + times.system
+    return seen
 
 
 def _seen(pid: int) -> dict[int, tuple[float, float]]:

@@ -1,17 +1,11 @@
 """What may run at a site: the app bundles that IT approved, besides that of its own installation, and the runs allowed.
 
-A bundle is known by the digest of what is in it, the names and contents of its files: it does not depend on which
-library compressed it. Nothing here unpacks a bundle to a disk or runs a line of it.
+Bundles and digests are those of `strategies.bundle`. Nothing here unpacks a bundle to a disk or runs a line of it.
 """
 
-import io
 import json
-import lzma
-import zipfile
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +13,6 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 
 _APPROVED, _ALLOWED, _REFUSED = "approved.json", "allowed-runs.json", "refused"
-_MOST_BYTES: Final = 64 << 20
-"""Unpacked, a bundle takes no more; Flower's own limit is 10 MB packed."""
-_DAMAGED: Final = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError),  # of bzip2, the last
-    *(NotImplementedError, RuntimeError, EOFError, ValueError),
-)
 _MOST_REFUSED: Final = 5
 """So many refused bundles are kept, for `review`."""
 
@@ -74,28 +62,6 @@ def approved_bundles(kept: Path) -> Grants:
 def allowed_runs(kept: Path) -> Grants:
     """Names of the runs that the site takes part in where its policy is to be asked."""
     return Grants(kept / _ALLOWED)
-
-
-def bundle_files(bundle: bytes) -> dict[str, bytes]:
-    """The files of an app bundle by name, in memory; raises DataError where it is no bundle, or far too large."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-            members = archive.infolist()
-            if len({member.filename for member in members}) != len(members):
-                raise DataError("This is no app bundle: two of its files have the same name.")
-            if sum(member.file_size for member in members) > _MOST_BYTES:
-                raise DataError(f"This is no app bundle: it unpacks to more than {_MOST_BYTES >> 20} MiB.")
-            return {member.filename: archive.read(member) for member in members}
-    except _DAMAGED as error:
-        raise DataError(f"This is no app bundle: it is not a whole zip file ({error}).") from None
-
-
-def bundle_digest(files: Mapping[str, bytes]) -> str:
-    """Of the files' names and contents, whatever their order."""
-    rows = sorted(
-        f"{sha256(name.encode()).hexdigest()} {sha256(content).hexdigest()}" for name, content in files.items()
-    )
-    return sha256("\n".join(rows).encode()).hexdigest()
 
 
 def keep_refused(kept: Path, digest: str, bundle: bytes) -> Path:

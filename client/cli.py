@@ -104,8 +104,12 @@ def check(
 
 @app.command()
 def index(folder: Folder, preset: Preset = "tiny", as_json: AsJson = False) -> None:
-    """Read a site's DICOM, prepare what can be trained on, and say why not the rest."""
+    """Read a site's DICOM, prepare what can be trained on, and say why not the rest.
+
+    Writes the admission file anew, with label kinds and with counts that are not below the minimum cohort.
+    """
     from bloodnet_model.settings import model_settings
+    from client.admission import indexed_admission_file
     from client.console import print_index
     from client.dataset import load_site, prepare
     from client.preview import refresh_preview
@@ -113,11 +117,14 @@ def index(folder: Folder, preset: Preset = "tiny", as_json: AsJson = False) -> N
     site = load_site(folder)
     with _progress() as on_progress:
         data = prepare(site, model_settings(preset).preprocessing, on_progress)
+    admission = None if site.settings.members else indexed_admission_file(data)
     if as_json:
         print(json.dumps({"counts": data.counts(), "ledger": data.ledger_counts()}))
         return
     refresh_preview(data)
     print_index(data)
+    if admission is not None:
+        print(f"{admission} says so to the coordinator; send it once more if you wish.")
 
 
 @app.command()
@@ -218,10 +225,10 @@ def review(
     """Show how an app bundle differs from the code that is installed here; its digest comes last."""
     import click
 
-    from client.approval import bundle_files, find_bundle, is_digest
+    from client.approval import find_bundle, is_digest
     from client.review import review as reviewed
     from client.site_settings import read_site
-    from strategies.bundle import app_bundle
+    from strategies.bundle import app_bundle, bundle_files
 
     kept = read_site(site).kept if is_digest(bundle) else Path()
     theirs = bundle_files(find_bundle(bundle, kept))
@@ -235,8 +242,9 @@ def approve(
     revoke: Revoke = False,
 ) -> None:
     """Let an app bundle run at this site, though it is not the one that is installed here."""
-    from client.approval import approved_bundles, bundle_digest, bundle_files, find_bundle, is_digest
+    from client.approval import approved_bundles, find_bundle, is_digest
     from client.site_settings import read_site
+    from strategies.bundle import bundle_digest, bundle_files
 
     approved = approved_bundles(read_site(site).kept)
     digest = bundle if is_digest(bundle) else bundle_digest(bundle_files(find_bundle(bundle, approved.path.parent)))

@@ -36,8 +36,8 @@ Judge = Callable[[bytes, str, int], bool]
 GetFab = Callable[[str, int], Fab]
 """Flower's way to a bundle: by its hash and its run's number."""
 
-_MODULE: Final = "flwr.supernode.start_client_internal"
-_PULL, _VERIFY, _PUSH = "_pull_and_store_message", "_verify_fab", "_push_messages"
+MODULE: Final = "flwr.supernode.start_client_internal"
+PULL, _VERIFY, _PUSH = "_pull_and_store_message", "_verify_fab", "_push_messages"
 _VERDICT: Final = "valid_license"
 """Flower looks whether a bundle's verifications have this key, and verifies further if so."""
 _APPROVED, _REFUSED = "approved at this site", "not approved at this site"
@@ -51,8 +51,8 @@ def stand_guard(judge: Judge, on_error: OnError) -> None:
     on_error: told of every answer that is an error, of a refused bundle's too
     Raises SettingsError on another version of Flower than `TESTED`, or where its parts are not what they were.
     """
-    node = import_module(_MODULE)
-    pull, verify, push = (getattr(node, name, None) for name in (_PULL, _VERIFY, _PUSH))
+    node = import_module(MODULE)
+    pull, verify, push = (getattr(node, name, None) for name in (PULL, _VERIFY, _PUSH))
     if not (
         version("flwr") == TESTED
         and _takes(pull, "get_run", "get_fab", "trusted_entities")
@@ -63,7 +63,7 @@ def stand_guard(judge: Judge, on_error: OnError) -> None:
             f"flwr {version('flwr')}: the check of what runs here was tried with {TESTED} alone, so nothing is "
             f"started; install flwr=={TESTED}."
         )
-    setattr(node, _PULL, _judged(pull, judge))
+    setattr(node, PULL, _judged(pull, judge))
     setattr(node, _VERIFY, lambda fab, _: fab.verifications == {_VERDICT: _APPROVED})
     setattr(node, _PUSH, without_texts(push, on_error))
 

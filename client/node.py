@@ -38,7 +38,7 @@ def become_node(site: Site, port: int, health: str) -> NoReturn:
     environment = surroundings(os.environ, site)
     make_folder(Path(environment[_HOME]))
     python = [sys.executable, "-P", "-m", "client.supernode"]  # -P: no module of the working directory
-    os.execve(sys.executable, [*python, str(site.folder), health, *command], environment)
+    os.execve(sys.executable, [*python, str(site.folder), health, f"{_NEAR[0]}:{port}", *command], environment)
 
 
 def supernode_command(site: Site, port: int) -> list[str]:
@@ -54,7 +54,7 @@ def supernode_command(site: Site, port: int) -> list[str]:
     check_log(site.kept)
     command = ["flower-supernode", "--superlink", settings.policy.coordinator]
     command += ["--root-certificates", str(authority), "--auth-supernode-private-key", str(key)]
-    command += ["--host", _NEAR[0], "--port", str(port)]
+    command += ["--host", _NEAR[0], "--port", str(port), "--isolation", "process"]  # client.receiving starts it
     return [*command, "--node-config", f"{SITE_FOLDER}={json.dumps(str(site.folder))}"]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from client.approval import bundle_digest
 from client.terminal import printable
+from strategies.bundle import bundle_digest
 
 _MANIFEST: Final = ".info/CONTENT"
 """Flower's list of a bundle's files; it changes whenever one of them does and says nothing more."""

@@ -1,4 +1,4 @@
-"""`python -m client.supernode FOLDER HEALTH flower-supernode ARGUMENT...`: a site's SuperNode, with its guard.
+"""`python -m client.supernode FOLDER HEALTH ADDRESS flower-supernode ARGUMENT...`: a site's SuperNode, with its guard.
 
 `bloodnet-client run` becomes this process; nobody else starts it.
 """
@@ -23,14 +23,15 @@ from flwr.supernode.cli import flower_supernode
 
 from bloodnet_model.commands import run_command
 from bloodnet_model.errors import BloodNetError
-from client.approval import approved_bundles, bundle_digest, bundle_files, keep_refused
+from client.approval import approved_bundles, keep_refused
 from client.connection import Connection, watch_requests
 from client.egress import Departure, write_down
 from client.guard import Judge, stand_guard
 from client.health import Health
 from client.policy import NOT_APPROVED
+from client.receiving import answer_at_once
 from client.site_settings import Site, read_site
-from strategies.bundle import app_bundle
+from strategies.bundle import bundle_digest, bundle_files, own_digest
 
 NODE_ERROR: Final = "node-error"
 """Code in the egress log of an app's process that failed; the coordinator calls it so, too."""
@@ -50,16 +51,17 @@ log = logging.getLogger("bloodnet.client")
 
 
 def main() -> None:
-    folder, health_address, *sys.argv = sys.argv[1:]
+    folder, health_address, own_address, *sys.argv = sys.argv[1:]
     site = read_site(Path(folder))
     set_up_logs()
     connection = Connection(Health(health_address).connected)
     watch_requests(connection)
     add_exit_handler(end_children, run_before_force_exit=True)
     add_exit_handler(lambda: os._exit(1) if connection.refused else None)  # the last one; Flower would exit with 0
-    own = bundle_digest(bundle_files(app_bundle()))
+    own = own_digest()
     stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
+    answer_at_once(own_address)
     flower_supernode()
     flwr_exit(ExitCode.SUPERNODE_CONNECTION_ERROR, "The node has ended; its threads would go on.")
 

@@ -101,14 +101,19 @@ def _begun(out: Path, settings: RunSettings) -> Journal:
     network, start = initial_network(settings)
     run_folder.create_run_folder(out, settings)
     sentence = f"{Path(settings.init_weights).name}: {start.sentence()}" if start else ""
-    return Journal.begin(out, uuid.uuid4().hex, settings.model_dump(mode="json"), flat_weights(network), sentence)
+    return Journal.begin(out, _new_name(), settings.model_dump(mode="json"), flat_weights(network), sentence)
 
 
 def _reopened(out: Path, settings: RunSettings, from_round: int) -> Journal:
     kept = settings.model_dump(mode="json")
     if from_round == WHERE_IT_STOPPED:
         return Journal.reopen(out, kept)
-    return Journal.reopen_at(out, kept, from_round, uuid.uuid4().hex)
+    return Journal.reopen_at(out, kept, from_round, _new_name())
+
+
+def _new_name() -> str:
+    """Of a run, as sites know it: short enough to be read out on the telephone."""
+    return uuid.uuid4().hex[:12]
 
 
 def _tidy(journal: Journal, number: int, settings: RunSettings) -> None:

@@ -72,18 +72,19 @@ def admit(
 ) -> None:
     """Admit hospitals by the files that their IT sent.
 
-    Read the key's fingerprint out on the telephone: only the hospital can say whether it is its own.
+    Read the key's fingerprint out on the telephone: only the hospital can say whether it is its own. A file that a
+    hospital sends once more, after it has indexed its data, takes the place of the one before.
     """
     from datetime import datetime
 
     from server.coordinator.admissions import admit as admitted
     from server.coordinator.admissions import bring_running_in_step
     from server.coordinator.home import read_home
+    from server.coordinator.site_list import admitted_sentence
 
     home = read_home(folder)
     for file in files:
-        site = admitted(home, file, datetime.now().astimezone()).admission
-        print(f"{site.site} is admitted, with key {site.fingerprint}")
+        print(admitted_sentence(admitted(home, file, datetime.now().astimezone())))
     print(_effect(bring_running_in_step(home)))
 
 
@@ -114,13 +115,13 @@ def sites(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="
     from rich.console import Console
 
     from server.coordinator.home import read_home
-    from server.coordinator.site_list import listed, site_table
+    from server.coordinator.site_list import listed, site_view
 
     found = listed(read_home(folder))
     if as_json:
         print(json.dumps([site.to_json() for site in found]))
     else:
-        Console().print(site_table(found))
+        Console().print(site_view(found))
 
 
 def _effect(is_up: bool) -> str:

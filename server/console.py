@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.run_metrics import ALL, ELSEWHERE, Forecast
-from server.wording import clock, duration
+from server.wording import clock, duration, in_words, refusal
 
 ANY = CLASSES[0]
 _SHARES: Final = {"training": (0.0, 0.85), "validation": (0.85, 0.15)}
@@ -109,7 +109,7 @@ def round_sentence(line: Mapping[str, Any], rounds: int, ends: str = "") -> str:
     auc = auc_text(record) if record["auc"] is None else f"{record['auc']:.3f}"
     dice = "" if line["dice"] is None else f"  Dice {line['dice']:.2f}"
     time = f"ends {ends}" if ends else duration(line["seconds"])
-    lost = [f"{site} {line['sites'][site]['reason']}" for site in by_status["refused"]]
+    lost = [refusal(line["sites"][site]["reason"], site) for site in by_status["refused"]]
     aside = {"lost": lost, "set aside": by_status["set-aside"], "back": line.get("readmitted", ())}
     said = "; ".join(f"{what}: {', '.join(of)}" for what, of in aside.items() if of)
     return (
@@ -161,7 +161,7 @@ def result_table(test: dict[str, Any]) -> Table:
     table.add_column("AUC (95 % interval)")
     for site, classes in test["sites"].items():
         if "withheld" in classes:
-            table.add_row(site, "–", "–", f"not given: {classes['withheld']}")
+            table.add_row(site, "–", "–", f"not given: {in_words(classes['withheld'])}")
         else:
             table.add_row(*_row(site, classes[ANY]))
     table.add_section()

@@ -11,13 +11,18 @@ from flwr.serverapp import Grid
 
 from bloodnet_model.errors import RoundError, SettingsError, UnusableAnswer
 from bloodnet_model.splits import Split
-from server.exchange import Progress, exchange
+from server.exchange import NOT_APPROVED, Progress, exchange
 from server.settings import RunSettings
+from server.wording import refusal
 from strategies import records
 from strategies.records import RoundPlan, SiteInfo
 
 NOT_NAMED: Final = "not-in-this-run"
 _POLL_S: Final = 1.0
+_NOT_ALLOWED: Final = "not-allowed"
+_ASKED_AGAIN: Final = (_NOT_ALLOWED, NOT_APPROVED)
+"""What somebody at the site may still say yes to, while the run goes on."""
+_AGAIN_S: Final = 30.0
 
 
 @dataclass
@@ -28,6 +33,8 @@ class Sites:
     info: dict[str, SiteInfo] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     called: set[int] = field(default_factory=set)
+    again: dict[int, float] = field(default_factory=dict)
+    """When to ask nodes once more that have said no for the time being; of `time.monotonic`."""
 
     def holding(self, split: Split) -> dict[int, str]:
         """Names by node id of those that have studies in `split`."""
@@ -36,12 +43,17 @@ class Sites:
     def call_newcomers(self, grid: Grid, plan: RoundPlan, settings: RunSettings, progress: Progress) -> None:
         """Ask every node that was not asked before for its name and counts; data not yet prepared is prepared there.
 
+        A site at which nobody has approved the run's code, or allowed the run, is asked again half a minute later.
+
         Where the SuperLink knows a node by a name, the run asks it by that name, and it can answer with no other.
         """
-        registered = {node: name for node, name in _registered(grid).items() if node not in self.called}
+        waiting = {node for node, then in self.again.items() if then > time.monotonic()}
+        known = self.called - self.again.keys() | waiting
+        registered = {node: name for node, name in _registered(grid).items() if node not in known}
         if settings.sites:
             registered = {node: name for node, name in registered.items() if not name or name in settings.sites}
         self.called |= registered.keys()
+        self.again = {node: then for node, then in self.again.items() if node not in registered}
         labels = {node: name or f"node-{node}" for node, name in sorted(registered.items())}
         if not labels:
             return
@@ -55,6 +67,8 @@ class Sites:
                 admitted.append((nodes[answer.site], answer.unpacked(records.unpack_site_info)))
             except UnusableAnswer as error:
                 self.refused[answer.site] = error.reason
+                if error.reason in _ASKED_AGAIN:
+                    self.again[nodes[answer.site]] = time.monotonic() + _AGAIN_S
         for node, info in sorted(admitted, key=lambda pair: pair[0]):
             self._admit(node, info, registered[node], settings.sites)
 
@@ -67,6 +81,7 @@ class Sites:
             self.refused[f"{info.name} (second)"] = "name-taken"
         else:
             self.names[node], self.info[info.name] = info.name, info
+            self.refused.pop(registered or f"node-{node}", None)  # what it said before somebody there said yes
 
 
 def roll_call(grid: Grid, plan: RoundPlan, settings: RunSettings, progress: Progress) -> Sites:
@@ -92,9 +107,13 @@ def _registered(grid: Grid) -> dict[int, str]:
 
 
 def _absent(sites: Sites, settings: RunSettings) -> list[str]:
-    """Whom the run waits for: sites that it names and that have not answered in any way, or as many as it lacks."""
+    """Whom the run waits for: sites that it names and that have not answered in any way, or as many as it lacks.
+
+    A site that asks before a run is waited for, too: somebody there has to be told the run's name.
+    """
     if settings.sites:
-        return [name for name in settings.sites if name not in sites.info and name not in sites.refused]
+        lost = {name for name, reason in sites.refused.items() if reason != _NOT_ALLOWED}
+        return [name for name in settings.sites if name not in sites.info and name not in lost]
     lacking = settings.minimum_sites - len(sites.called)
     return [f"{lacking} more"] if lacking > 0 else []
 
@@ -104,9 +123,9 @@ def _require_enough(sites: Sites, settings: RunSettings, absent: Iterable[str]) 
     if len(trainers) >= settings.minimum_sites:
         return
     why = sites.refused | {site: "nothing-to-train" for site in sites.info if site not in trainers}
-    why |= {site: "not-connected" for site in absent if settings.sites}
+    why = {site: "not-connected" for site in absent if settings.sites} | why
     connected = f"{len(sites.called)} are connected" if sites.called else "no node is connected"
-    reasons = ", ".join(f"{site}: {code}" for site, code in sorted(why.items())) or connected
+    reasons = ", ".join(refusal(code, site) for site, code in sorted(why.items())) or connected
     error = SettingsError if settings.minimum_sites > len(sites.called) else RoundError
     raise error(
         f"{len(trainers)} of the {settings.minimum_sites} sites this run needs can train ({reasons}); "

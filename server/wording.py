@@ -1,5 +1,6 @@
-"""How the report writes its figures."""
+"""How figures, times and refusals are written for people: in the report, on the terminal."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -7,6 +8,29 @@ from bloodnet_model.run_metrics import AucRecord
 
 _NOISE: Final = 1e-9
 """What arithmetic may leave of 0 or 1."""
+
+
+_REFUSALS: Final[Mapping[str, str]] = {
+    "not-approved": "this run's code is not approved at {site}",
+    "not-allowed": "{site} asks before a run, and nobody there has allowed this one",
+    "quiet-hours": "within {site}'s quiet hours",
+    "too-many-epochs": "outside {site}'s policy: epochs",
+    "too-many-steps": "outside {site}'s policy: steps",
+    "hours-used-up": "{site}'s hours of a day are used up",
+    "control-beyond-clip": "outside {site}'s policy: a second vector, which is not clipped",
+    "metric-withheld": "outside {site}'s policy: these figures",
+    "not-logged": "{site} cannot write its egress log",
+    "node-error": "the app failed at {site}; the log there says why",
+    "internal-error": "{site} could not answer; the log there says why",
+    "no-answer": "no answer from {site} before the deadline",
+    "not-sent": "nothing could be sent to {site}",
+    "not-connected": "{site} is not connected",
+    "nothing-to-train": "{site} has nothing to train on",
+    "no-studies": "{site} has no studies for this",
+    "low-coverage": "too few of {site}'s labelled studies can be used",
+    "below-minimum-cohort": "{site} has too few studies to give figures",
+}
+"""What a site answers instead of records, by its code, and what is found of its answers; others are words already."""
 
 
 class HasInterval(Protocol):
@@ -94,6 +118,20 @@ def reason_of(undefined: str | None) -> str:
     """Of `the AUC is undefined: no positive study among 12.` the reason alone."""
     what, _, why = (undefined or "undefined").partition(": ")
     return (why or what).rstrip(".")
+
+
+def why(code: str, site: str) -> str:
+    """Of a refusal, for who knows which site it is of: `outside site-b's policy: epochs`, `too large`."""
+    return _REFUSALS[code].format(site=site) if code in _REFUSALS else in_words(code)
+
+
+def refusal(code: str, site: str) -> str:
+    """The same with the site's name in every case.
+
+    >>> refusal("quiet-hours", "site-b"), refusal("too-large", "site-b")
+    ("within site-b's quiet hours", 'site-b: too large')
+    """
+    return why(code, site) if code in _REFUSALS else f"{site}: {in_words(code)}"
 
 
 def in_words(code: str) -> str:

@@ -26,15 +26,22 @@ _ADMITTED, _REVOKED = "admitted", "revoked"
 
 @dataclass(frozen=True)
 class AdmittedSite:
-    """A site as the log knows it; times are ISO 8601 with their zone."""
+    """A site as the log knows it; times are ISO 8601 with their zone.
+
+    updated: when it last sent another file with the same key; empty where it never did
+    """
 
     admission: Admission
     admitted: str
     revoked: str = ""
+    updated: str = ""
 
 
 def admit(home: Home, file: Path, now: datetime) -> AdmittedSite:
-    """Admit the site whose IT sent `file`. Raises DataError or SettingsError, with what to do, where it cannot be."""
+    """Admit the site whose IT sent `file`, or take over what one that is admitted says of its data now.
+
+    Raises DataError or SettingsError, with what to do, where it cannot be.
+    """
     try:
         with file.open("rb") as opened:
             content = opened.read(LONGEST_BYTES + 1)
@@ -45,7 +52,7 @@ def admit(home: Home, file: Path, now: datetime) -> AdmittedSite:
     with _log(home) as log:
         _require_new(admission, log)
         log.append({"event": _ADMITTED, "at": _iso(now), "admission": admission.model_dump(mode="json")})
-    return AdmittedSite(admission, _iso(now))
+        return _sites(log.events)[admission.site]
 
 
 def revoke(home: Home, site: str, now: datetime) -> None:
@@ -107,7 +114,11 @@ def _sites(events: list[Event]) -> dict[str, AdmittedSite]:
     for event in events:
         if event["event"] == _ADMITTED:
             admission = Admission.model_validate(event["admission"])
-            sites[admission.site] = AdmittedSite(admission, event["at"])
+            there = sites.get(admission.site)
+            if there is not None and _is_update(admission, there):
+                sites[admission.site] = replace(there, admission=admission, updated=event["at"])
+            else:
+                sites[admission.site] = AdmittedSite(admission, event["at"])
         else:
             sites[event["site"]] = replace(sites[event["site"]], revoked=event["at"])
     return sites
@@ -115,6 +126,9 @@ def _sites(events: list[Event]) -> dict[str, AdmittedSite]:
 
 def _require_new(admission: Admission, log: ChainedLog) -> None:
     """A name is one site's at a time; a key is for once, since a SuperLink lets in no key twice."""
+    found = _sites(log.events).get(admission.site)
+    if found is not None and _is_update(admission, found):
+        return
     earlier = [Admission.model_validate(event["admission"]) for event in log.events if event["event"] == _ADMITTED]
     for other in earlier:
         if other.public_key == admission.public_key:
@@ -122,12 +136,16 @@ def _require_new(admission: Admission, log: ChainedLog) -> None:
                 f"{admission.site}: its key is known already, as that of {other.site}; a site that was revoked, or is "
                 "another, makes a key of its own with `bloodnet-client init`."
             )
-    found = _sites(log.events).get(admission.site)
     if found is not None and not found.revoked:
         raise DataError(
             f"{admission.site}: is admitted already, with another key; if that key was replaced, "
             f"`bloodnet-server revoke` it first; if this is another hospital, it needs another name."
         )
+
+
+def _is_update(admission: Admission, there: AdmittedSite) -> bool:
+    """Whether it is of a site that is admitted, by the key that it is admitted with."""
+    return not there.revoked and there.admission.public_key == admission.public_key
 
 
 def _require_our_version(admission: Admission) -> None:
@@ -139,8 +157,11 @@ def _require_our_version(admission: Admission) -> None:
         behind = Version(theirs) < Version(ours)
     except InvalidVersion:
         behind = True
-    remedy = f"upgrade {admission.site} to {ours}" if behind else f"upgrade this coordinator to {theirs}"
-    raise DataError(f"{admission.site}: has version {theirs}, and this coordinator {ours}; {remedy}.")
+    if behind:
+        told, remedy = "an older version than this coordinator", f"upgrade {admission.site} to {ours}"
+    else:
+        told, remedy = "a newer version than this coordinator", f"upgrade this coordinator to {theirs}"
+    raise DataError(f"{admission.site}: has {told}, {theirs} and {ours}; {remedy}.")
 
 
 def _iso(now: datetime) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from rich.console import Console
@@ -12,9 +12,15 @@ from bloodnet_model.errors import DataError, SettingsError
 from server.app import OUT, possible_strategy
 from server.coordinator.admissions import admitted
 from server.coordinator.home import Home
+from server.coordinator.run_files import not_admitted, run_name
 from server.launch import Node, SuperLink, superlink, watch
 from server.run_folder import check_run_folder
 from server.settings import RunSettings, run_settings, to_run_config
+from server.wording import refusal
+from strategies.bundle import own_digest
+
+_OVER: Final = {"name": "", "waiting": "all sites are connected", "refused": "all sites are in the run"}
+"""What is said when there is nothing more to say about it."""
 
 
 def launched_settings(home: Home, config: Path | None, changes: Iterable[str], sites: Sequence[str]) -> RunSettings:
@@ -50,21 +56,39 @@ def launch(home: Home, settings: RunSettings, out: Path, console: Console) -> No
         number = link.start({**to_run_config(settings), OUT: str(out.resolve())})
         console.print(f"run {number} with {', '.join(settings.sites)}, in {out}", highlight=False)
         with console.status(f"run {number}"):
-            watch(link, number, out, settings.rounds, console, waiting_teller(link, settings.sites, console))
+            watch(link, number, out, settings.rounds, console, teller(link, out, settings.sites, console))
 
 
-def waiting_teller(link: SuperLink, sites: Sequence[str], console: Console) -> Callable[[], None]:
-    """Says for whom a run waits, and why, whenever that has changed; to be called again and again."""
-    said = ""
+def teller(link: SuperLink, out: Path, sites: Sequence[str], console: Console) -> Callable[[], None]:
+    """Says what a run is called, for whom it waits, and why, whenever that has changed; to be called again and again.
+
+    By the name and the hash of its code, hospitals say yes to a run.
+    """
+    said: dict[str, str] = {}
 
     def tell() -> None:
-        nonlocal said
-        sentence = waiting_sentence(link.nodes(), sites, datetime.now().astimezone())
-        if sentence != said:
-            console.print(sentence or "all sites are connected", highlight=False)
-        said = sentence
+        sentences = {
+            "name": name_sentence(run_name(out)),
+            "waiting": waiting_sentence(link.nodes(), sites, datetime.now().astimezone()),
+            "refused": refused_sentence(not_admitted(out)),
+        }
+        for about, sentence in sentences.items():
+            if sentence != said.get(about, ""):
+                console.print(sentence or _OVER[about], highlight=False, soft_wrap=True)
+        said.update(sentences)
 
     return tell
+
+
+def name_sentence(name: str) -> str:
+    """What to read out to hospitals that ask before a run, or that have other code; empty before the run has a name."""
+    return f"to hospitals it is run {name}, with code {own_digest()}" if name else ""
+
+
+def refused_sentence(refused: Mapping[str, str]) -> str:
+    """Who is not in the run, and why; empty where all are."""
+    told = ", ".join(refusal(code, site) for site, code in sorted(refused.items()))
+    return f"not in the run: {told}" if told else ""
 
 
 def waiting_sentence(nodes: Iterable[Node], sites: Iterable[str], now: datetime) -> str:

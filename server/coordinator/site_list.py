@@ -4,11 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
-from server.coordinator.admissions import admitted
+from server.coordinator.admissions import AdmittedSite, admitted
 from server.coordinator.home import Home
 from server.launch import NoAnswer, Node, superlink
+from server.wording import counted
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,34 @@ def connected_nodes(home: Home) -> list[Node] | None:
             return None
 
 
-def site_table(sites: list[ListedSite]) -> Table:
-    """The list as a person reads it."""
-    table = Table("site", "version", "admitted", "state", "seen", "labels", "key", title=f"{len(sites)} sites")
+def admitted_sentence(site: AdmittedSite) -> str:
+    """What `admit` has done."""
+    told = site.admission
+    if site.updated:
+        return f"{told.site} was admitted on {_day(site.admitted)}; what it says of its data now is taken over"
+    as_here = f"it has version {told.version}, as this coordinator has"
+    return f"{told.site} is admitted, with key {told.fingerprint}; {as_here}"
+
+
+def site_view(sites: list[ListedSite]) -> Group:
+    """The list as a person reads it: a table, and below it the keys, which are too long for one."""
+    if not sites:
+        return Group("No site was ever admitted; `bloodnet-server admit` takes the files that hospitals send.")
+    table = Table(
+        "site", "version", "admitted", "state", "seen", "studies", "labels", title=counted(len(sites), "site")
+    )
     for site in sites:
-        row = (site.site, site.version, _day(site.admitted), _state(site), _minute(site.seen), ", ".join(site.labels))
-        table.add_row(*row, site.fingerprint, style="dim" if site.revoked else None)
-    return table
+        row = (site.site, site.version, _day(site.admitted), _state(site), _minute(site.seen), _studies(site))
+        table.add_row(*row, ", ".join(site.labels), style="dim" if site.revoked else None)
+    width = max(len(site.site) for site in sites)
+    keys = "\n".join(f"{site.site:{width}}  {site.fingerprint}" for site in sites if not site.revoked)
+    return Group(table, *([Text(f"keys\n{keys}")] if keys else []))
+
+
+def _studies(site: ListedSite) -> str:
+    """Of all splits, as far as the site has said: what is below its minimum cohort it has not."""
+    known = [number for kind, number in site.counts.items() if kind.endswith("-studies")]
+    return f"{sum(known):,}" if known else "not said"
 
 
 def _state(site: ListedSite) -> str:

@@ -3,28 +3,30 @@
 Read from the SuperLink and from what the runs write; nothing is asked of a site, and no run is disturbed.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import yaml
-
-from bloodnet_model.chained_log import latest
-from bloodnet_model.errors import DataError
-from bloodnet_model.run_metrics import METRICS, NO_ANSWER, REFUSED
+from bloodnet_model.run_metrics import NO_ANSWER, REFUSED
 from server.certificates import shown
 from server.coordinator.home import Home
 from server.coordinator.init import RENEWED_DAYS
+from server.coordinator.refusals import Refusals, refusals
+from server.coordinator.run_files import (
+    answered,
+    kept_settings,
+    metrics_of,
+    not_admitted,
+    round_lines,
+    run_name,
+    written,
+)
 from server.coordinator.site_list import ListedSite, listed
-from server.journal import FOLDER, LOG
 from server.launch import NoAnswer, superlink
 from server.run_folder import CONFIG, ROUNDS
 
-_UPDATE: Final = "update"
 AWAY, CONNECTED, WORKING, ANSWERED = "away", "connected", "working", "answered"
 LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED = "late", "refused", "set aside", "not in the run"
 
@@ -42,10 +44,11 @@ class SiteState:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run that goes on; `ends_at` is ISO 8601, None before its first round is over."""
+    """A run that goes on, `name` to its sites; `ends_at` is ISO 8601, None before its first round is over."""
 
     number: int
     folder: str
+    name: str
     round: int
     rounds: int
     ends_at: str | None
@@ -54,13 +57,14 @@ class RunState:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it; `others` are admitted sites in no run, `warnings` whole sentences."""
+    """All of it; `others` are admitted sites in no run, `warnings` whole sentences, `refusals` those at the door."""
 
     is_up: bool
     runs: tuple[RunState, ...]
     others: tuple[SiteState, ...]
     certificate_days: int
     warnings: tuple[str, ...]
+    refusals: Refusals
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,7 +82,8 @@ def status_of(home: Home, now: datetime) -> Status:
     busy = {site.site for run in runs for site in run.sites}
     others = tuple(_idle(site) for name, site in sites.items() if name not in busy)
     left = shown(home.certificate).days_left(now)
-    return Status(running is not None, runs, others, left, tuple(_warnings(home, left, running is not None, now)))
+    warnings = tuple(_warnings(home, left, running is not None, now))
+    return Status(running is not None, runs, others, left, warnings, refusals(home, now))
 
 
 def run_state(number: int, folder: Path, sites: Mapping[str, ListedSite]) -> RunState:
@@ -86,20 +91,22 @@ def run_state(number: int, folder: Path, sites: Mapping[str, ListedSite]) -> Run
 
     sites: those that are admitted, by name
     """
-    settings, lines, metrics = _settings(folder), _lines(folder), _metrics(folder)
+    settings, lines, metrics = kept_settings(folder), round_lines(folder), metrics_of(folder)
     last = lines[-1]["sites"] if lines else {}
-    answered = _answered(folder)
+    there = answered(folder)
     names = settings.get("sites") or sorted({*last, *metrics.get("sites", {})})
-    began = _written(folder / ROUNDS) or _written(folder / CONFIG)
-    refused = metrics.get("not_admitted", {})
+    began = written(folder / ROUNDS) or written(folder / CONFIG)
+    refused = not_admitted(folder)
     states = []
     for name in names:
         site = sites.get(name)
-        state, since, reason = _state(site, last.get(name, {}), refused.get(name, ""), name in answered, began)
+        state, since, reason = _state(site, last.get(name, {}), refused.get(name, ""), name in there, began)
         version = site.version if site else metrics.get("sites", {}).get(name, {}).get("version", "")
         states.append(SiteState(name, version, state, since, reason))
     ends_at = (metrics.get("forecast") or {}).get("ends_at")
-    return RunState(number, str(folder), len(lines), int(settings.get("rounds", 0)), ends_at, tuple(states))
+    return RunState(
+        number, str(folder), run_name(folder), len(lines), int(settings.get("rounds", 0)), ends_at, tuple(states)
+    )
 
 
 def _state(
@@ -135,41 +142,3 @@ def _warnings(home: Home, days_left: int, is_up: bool, now: datetime) -> Iterabl
     authority = shown(home.authority).days_left(now)
     if authority <= RENEWED_DAYS * 3:
         yield f"The authority expires in {authority} days, and hospitals trust it; see docs/coordinator.md."
-
-
-def _answered(folder: Path) -> set[str]:
-    """Sites whose update in the round that goes on is in the journal."""
-    try:
-        updates = takewhile(lambda event: event["event"] == _UPDATE, latest(folder / FOLDER / LOG))
-        return {str(event["site"]) for event in updates}
-    except DataError:  # no journal yet
-        return set()
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError):
-        return {}
-
-
-def _lines(folder: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in (folder / ROUNDS).read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
-        return []
-
-
-def _metrics(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / METRICS).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _written(path: Path) -> str:
-    """When a file was last written; empty where there is none."""
-    try:
-        return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
-    except OSError:
-        return ""

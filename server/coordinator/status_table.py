@@ -6,13 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from server.coordinator.refusals import refusals_sentence
 from server.coordinator.status import LATE, NOT_ADMITTED, REFUSED_NOW, SET_ASIDE, RunState, SiteState, Status
-from server.wording import clock, duration
+from server.wording import clock, duration, why
 
 _POLL_S: Final = 2.0
 _ALERTING: Final = (LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED)
@@ -20,12 +21,13 @@ _ALERTING: Final = (LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED)
 
 def status_view(status: Status, now: datetime) -> Group:
     """A table a run, then the sites that are in none, then what has to be seen to."""
-    parts = [_table(_title(run, now), run.sites, now) for run in status.runs]
+    parts: list[RenderableType] = [_table(_title(run, now), run.sites, now) for run in status.runs]
     if status.others:
         parts.append(_table("in no run", status.others, now))
     if not parts:
-        return Group("No site is admitted, and no run goes on.", *_warnings(status))
-    return Group(*parts, *_warnings(status))
+        parts.append("No site is admitted, and no run goes on.")
+    turned_away = Text(refusals_sentence(status.refusals, now))
+    return Group(*parts, *([turned_away] if turned_away else []), *_warnings(status))
 
 
 def watch_status(look: Callable[[], Status], console: Console) -> None:
@@ -38,14 +40,17 @@ def watch_status(look: Callable[[], Status], console: Console) -> None:
 
 def _title(run: RunState, now: datetime) -> str:
     end = f", ends about {clock(datetime.fromisoformat(run.ends_at), now)}" if run.ends_at else ""
-    return f"run {Path(run.folder).name}: {run.round} of {run.rounds} rounds{end}"
+    called = f", to hospitals run {run.name}" if run.name else ""
+    return f"run {Path(run.folder).name}: {run.round} of {run.rounds} rounds{end}{called}"
 
 
 def _table(title: str, sites: tuple[SiteState, ...], now: datetime) -> Table:
     table = Table("site", "version", "state", "for", "why", title=title, title_justify="left")
     for site in sites:
         style = "yellow" if site.state in _ALERTING else None
-        table.add_row(site.site, site.version, site.state, _for(site.since, now), site.reason, style=style)
+        table.add_row(
+            site.site, site.version, site.state, _for(site.since, now), why(site.reason, site.site), style=style
+        )
     return table
 
 

@@ -27,6 +27,7 @@ from server.coordinator.admissions import bring_in_step
 from server.coordinator.home import LOOPBACK, Home
 from server.coordinator.init import RENEWED_DAYS, require_inner_certificate
 from server.coordinator.proxy import PID, PROXY, write_proxy
+from server.coordinator.refusals import keep_small
 from server.launch import NoAnswer, superlink
 
 Say = Callable[[str], None]
@@ -59,6 +60,7 @@ def serve(home: Home, say: Say) -> None:
         while not ended.wait(_POLL_S):
             door.look()
             _require_alive(programs)
+            keep_small(home, programs["nginx"])
     say("down")
 
 

@@ -20,6 +20,7 @@ from server.wording import (
     interval,
     per_hundred,
     precision_with_interval,
+    refusal,
     signed,
     signed_span,
 )
@@ -30,6 +31,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "interval": interval,
     "per_hundred": per_hundred,
     "precision": precision_with_interval,
+    "refusal": refusal,
     "signed": signed,
     "signed_span": signed_span,
     "thousands": "{:,}".format,

@@ -30,9 +30,9 @@ question to answer.</span></caption>
 {% endfor %}
 </tbody></table></div>
 {% if metrics.not_admitted %}
-<p class="note bad">Not admitted at the roll call:
+<p class="note bad">Not in the run:
 {% for name, code in metrics.not_admitted.items() %}
-{{ ", " if not loop.first }}{{ name }} ({{ code | in_words }})
+{{ ", " if not loop.first }}{{ code | refusal(name) }}
 {%- endfor %}.</p>
 {% endif %}
 </div>
@@ -54,7 +54,7 @@ question to answer.</span></caption>
 <td>{{ of.get("ok", ()) | length }} of {{ asked }}</td>
 <td class="text why">
 {% for name, site in lost %}
-{{ ", " if not loop.first }}<span class="bad">{{ name }}: {{ (site.reason or site.status) | in_words }}</span>
+{{ ", " if not loop.first }}<span class="bad">{{ (site.reason or site.status) | refusal(name) }}</span>
 {%- endfor %}
 {% if of.get("set-aside") %}
 <span class="of whole">set aside: {{ of["set-aside"] | map("first") | join(", ") }}</span>

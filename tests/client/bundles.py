@@ -4,8 +4,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from client.approval import bundle_files
-from strategies.bundle import app_bundle
+from strategies.bundle import app_bundle, bundle_files
 
 
 def packed(files: Mapping[str, bytes | str], compression: int = zipfile.ZIP_DEFLATED) -> bytes:

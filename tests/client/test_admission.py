@@ -8,16 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bloodnet_model.errors import DataError, SettingsError
-from client.admission import admission_file
+from bloodnet_model.settings import ModelSettings
+from client.admission import admission_file, indexed_admission_file, label_kinds
+from client.dataset import load_site, prepare
 from client.keys import make_node_key, public_key
 from client.site_settings import Site, SiteSettings
 from strategies.admission import LONGEST_BYTES, Admission, openssh_line, signed, verified
+from tests.client.dicom_factory import uid, write_labels, write_mask, write_site
 
 
 @pytest.fixture
@@ -45,6 +49,23 @@ def test_the_file_says_what_the_coordinator_asks_for_and_no_more(site: Site) -> 
     assert b"Meier" not in file.read_bytes()
     assert b"PRIVATE" not in file.read_bytes()
     assert stat.S_IMODE((site.folder / "node.key").stat().st_mode) == 0o600
+
+
+def test_once_its_data_are_indexed_a_site_says_what_it_knows_of_them(tmp_path: Path, small: ModelSettings) -> None:
+    folder = write_site(tmp_path, {k: k % 2 for k in range(1, 9)})
+    data = prepare(load_site(folder), small.preprocessing)
+    assert indexed_admission_file(data) is None  # there is no key
+    make_node_key(folder / "node.key")
+    file = indexed_admission_file(data)
+    assert file is not None
+    told, least = verified(file.read_bytes(), "it"), data.site.settings.minimum_cohort
+    assert told.counts == {kind: count for kind, count in data.counts().items() if count >= least}
+    assert told.labels == ("study",)
+    codes = np.zeros((28, 32, 10), np.uint8)
+    codes[10:18, 8:16] = 2
+    write_mask(folder / "m.nii", codes)
+    write_labels(folder / "labels.csv", [{"study_instance_uid": uid(1), "any": 1, "mask": "m.nii"}])
+    assert label_kinds(prepare(load_site(folder), small.preprocessing)) == ("study", "slice", "mask")
 
 
 @given(place=st.integers(0, 10_000), to=st.sampled_from(string.printable))

@@ -12,15 +12,13 @@ from bloodnet_model.errors import DataError
 from client.approval import (
     Grants,
     approved_bundles,
-    bundle_digest,
-    bundle_files,
     find_bundle,
     is_digest,
     keep_refused,
 )
 from client.cli import app
 from client.review import review
-from strategies.bundle import app_bundle
+from strategies.bundle import app_bundle, bundle_digest, bundle_files
 from tests.client.bundles import changed_bundle, packed
 
 OURS = {"a.py": b"x = 1\ny = 2\n", "b.py": b"z = 3\n", ".info/CONTENT": b"a.py,1\nb.py,2"}

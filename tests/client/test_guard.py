@@ -20,12 +20,12 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.nodestate import NodeStateFactory
 
 from bloodnet_model.errors import SettingsError
-from client.approval import approved_bundles, bundle_digest, bundle_files
+from client.approval import approved_bundles
 from client.audit import audit
 from client.guard import TESTED, stand_guard
 from client.site_settings import Site, SiteSettings
 from client.supernode import judge_for, note_error
-from strategies.bundle import app_bundle
+from strategies.bundle import app_bundle, bundle_digest, bundle_files
 from tests.client.bundles import changed_bundle
 
 NODE = import_module("flwr.supernode.start_client_internal")

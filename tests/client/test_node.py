@@ -14,7 +14,6 @@ import yaml
 from rich.console import Console
 
 from bloodnet_model.errors import BloodNetError, RoundError
-from client.approval import bundle_digest, bundle_files
 from client.audit import audit
 from client.keys import make_node_key, public_key
 from client.node import supernode_command, surroundings
@@ -27,6 +26,7 @@ from server.settings import RunSettings, run_settings, to_run_config
 from simulation.engines.loopback import HOST, free_ports, start_superlink, start_supernode
 from simulation.engines.programs import programs
 from simulation.phantom import PhantomSettings, write_federation
+from strategies.bundle import bundle_digest, bundle_files
 from tests.client.bundles import changed_bundle
 from tests.processes import lives, wait_until
 

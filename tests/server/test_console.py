@@ -45,13 +45,13 @@ def test_a_round_in_which_all_took_part() -> None:
 @pytest.mark.parametrize(
     ("sites", "who", "trouble"),
     [
-        ({"a": "ok", "b": "refused"}, "1 of 2 sites", "lost: b no-answer"),
+        ({"a": "ok", "b": "refused"}, "1 of 2 sites", "lost: no answer from b before the deadline"),
         ({"a": "ok", "b": "not-asked"}, "1 of 1 asked", ""),
         ({"a": "ok", "b": "set-aside"}, "1 of 1 sites", "set aside: b"),
         (
             {"a": "ok", "b": "refused", "c": "not-asked", "d": "set-aside", "e": "set-aside"},
             "1 of 2 asked",
-            "lost: b no-answer; set aside: d, e",
+            "lost: no answer from b before the deadline; set aside: d, e",
         ),
     ],
 )

@@ -275,8 +275,43 @@ def test_the_roll_call_waits_for_the_sites_that_are_named_and_says_for_whom() ->
 def test_the_wait_for_sites_is_given_up_with_their_names() -> None:
     settings = run_settings({"sites": ["a", "b"], "minimum_sites": 2, "deadline_s": 0.3, "wait_s": 0.1})
     grid = FunctionGrid({1: site("a", 1.0)})
-    with pytest.raises(SettingsError, match=r"1 of the 2 sites this run needs can train \(b: not-connected\); see to"):
+    with pytest.raises(
+        SettingsError, match=r"1 of the 2 sites this run needs can train \(b is not connected\); see to"
+    ):
         roll_call(grid, round_plan(settings, "r", 0), settings, Silent())
+
+
+@pytest.mark.parametrize("reason", ["not-allowed", "not-approved"])
+def test_a_site_where_somebody_says_yes_later_is_asked_again(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.sites._AGAIN_S", 0.0)
+    asked: list[str] = []
+
+    def hesitating(kind: str, content: RecordDict) -> RecordDict | Error | None:
+        asked.append(kind)
+        return records.refusal(reason) if len(asked) == 1 else site("b", 5.0)(kind, content)
+
+    settings = run_settings({"sites": ["a", "b"], "deadline_s": 60, "wait_s": 30})
+    grid = FunctionGrid({1: site("a", 1.0), 2: hesitating}, names={1: "a", 2: "b"})
+    plan = round_plan(settings, "r", 0)
+    sites = roll_call(grid, plan, settings, Silent())
+    sites.call_newcomers(grid, plan, settings, Silent())
+    assert set(sites.info) == {"a", "b"}
+    assert asked == [records.ROLL_CALL] * 2
+    assert sites.refused == {}
+
+
+def test_a_site_that_asks_before_a_run_is_not_asked_every_second() -> None:
+    asked: list[str] = []
+
+    def never(kind: str, content: RecordDict) -> RecordDict | Error | None:
+        asked.append(kind)
+        return records.refusal("not-allowed")
+
+    settings = run_settings({"sites": ["a", "b"], "minimum_sites": 2, "deadline_s": 60, "wait_s": 2.5})
+    grid = FunctionGrid({1: site("a", 1.0), 2: never}, names={1: "a", 2: "b"})
+    with pytest.raises(RoundError, match="b asks before a run, and nobody there has allowed this one"):
+        roll_call(grid, round_plan(settings, "r", 0), settings, Silent())
+    assert asked == [records.ROLL_CALL]
 
 
 def test_a_site_that_connects_later_joins_the_next_round() -> None:

@@ -209,7 +209,7 @@ def test_rounds_and_lost_sites(tmp_path: Path) -> None:
     assert "hospital-2: not finite" in text
     assert "2 of 3 1 × not finite" in text
     assert "8 of 9 updates that were asked for counted. hospital-2 lost most (1 × not finite)." in text
-    assert "Not admitted at the roll call: node-7 (no answer)." in text
+    assert "Not in the run: no answer from node-7 before the deadline." in text
 
 
 def test_ledger_answers_whether_all_data_is_used(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_site_whose_studies_are_held_out_tests_and_trains_nothing() -> None:
 
 
 def test_sites_without_a_study_to_train_on_do_not_make_a_run() -> None:
-    with pytest.raises(RoundError, match=r"1 of the 2 sites this run needs can train \(b: nothing-to-train\)"):
+    with pytest.raises(RoundError, match=r"1 of the 2 sites this run needs can train \(b has nothing to train on\)"):
         run({1: site("a", 1.0), 2: site("b", 5.0, splits=("test-random",))}, minimum_sites=2)
 
 

@@ -1,7 +1,7 @@
 """Who is admitted: what is refused and with what remedy, and a log that cannot be changed unseen."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,10 +31,12 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def written(folder: Path, site: str, key: int, software: str = OURS) -> Path:
+def written(folder: Path, site: str, key: int, software: str = OURS, counts: dict[str, int] | None = None) -> Path:
     """The admission file of a site with the private key number `key`."""
     private = ec.derive_private_key(key, ec.SECP384R1())
-    admission = Admission(site=site, public_key=openssh_line(private.public_key()), version=software)
+    admission = Admission(
+        site=site, public_key=openssh_line(private.public_key()), version=software, counts=counts or {}
+    )
     path = folder / f"{site}-{key}.admission.json"
     path.write_text(signed(admission, private))
     return path
@@ -44,7 +46,6 @@ def written(folder: Path, site: str, key: int, software: str = OURS) -> Path:
     ("site", "key", "software", "told"),
     [
         ("site-b", 1, OURS, "its key is known already, as that of site-a"),
-        ("site-a", 1, OURS, "its key is known already, as that of site-a"),
         ("site-a", 2, OURS, "is admitted already, with another key"),
         ("site-b", 2, "0.0.9", f"upgrade site-b to {OURS}"),
         ("site-b", 2, "99.0", "upgrade this coordinator to 99.0"),
@@ -57,6 +58,19 @@ def test_who_is_not_admitted_is_told_what_to_do(
     with pytest.raises(DataError, match=told):
         admit(home, written(tmp_path, site, key, software), NOW)
     assert list(admitted(home)) == ["site-a"]
+
+
+def test_what_a_site_says_of_its_data_is_replaced_and_its_key_stays(home: Home, tmp_path: Path) -> None:
+    admit(home, written(tmp_path, "site-a", 1), NOW)
+    later = NOW + timedelta(days=3)
+    admit(home, written(tmp_path, "site-a", 1, counts={"train-studies": 120}), later)
+    (site,) = admitted(home).values()
+    assert (site.admission.counts, site.admitted) == ({"train-studies": 120}, NOW.isoformat())
+    assert site.updated == later.isoformat()
+    revoke(home, "site-a", later)
+    with pytest.raises(DataError, match="makes a key of its own"):
+        admit(home, written(tmp_path, "site-a", 1, counts={"train-studies": 120}), later)
+    assert admitted(home)["site-a"].revoked
 
 
 def test_a_revoked_key_never_comes_back(home: Home, tmp_path: Path) -> None:
@@ -98,3 +112,7 @@ def test_the_commands_say_what_was_done(home: Home, tmp_path: Path) -> None:
     table = typed("sites", home.folder)
     assert "2 sites" in table
     assert "revoked" in table
+    assert f"site-a  {a['fingerprint']}" in table
+    shown = typed("admit", home.folder, written(tmp_path, "site-a", 1, counts={"train-studies": 1200}))
+    assert "what it says of its data now is taken over" in shown
+    assert "1,200" in typed("sites", home.folder)

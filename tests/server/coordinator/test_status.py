@@ -17,6 +17,7 @@ from server.certificates import issue_server_certificate
 from server.cli import app
 from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, Home
 from server.coordinator.init import RENEWED_DAYS, initialise
+from server.coordinator.refusals import Refusals
 from server.coordinator.site_list import ListedSite
 from server.coordinator.status import RunState, Status, run_state, status_of
 from server.coordinator.status_table import status_view
@@ -25,6 +26,7 @@ from server.run_folder import ROUNDS
 from simulation.engines.loopback import free_ports
 
 BEGAN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NOBODY = Refusals({}, 0, "", "")
 SITES = ("a", "b", "c", "d", "e", "f", "g")
 
 
@@ -44,7 +46,12 @@ def written(folder: Path) -> Path:
     metrics = {"forecast": {"ends_at": "2026-01-31T14:32:00+00:00"}, "not_admitted": {"f": "low-coverage"}}
     (folder / METRICS).write_text(json.dumps(metrics))
     log = ChainedLog.begin(folder / "journal" / "log.jsonl")
-    for event in ({"event": "update", "site": "b"}, {"event": "round"}, {"event": "update", "site": "a"}):
+    for event in (
+        {"event": "run", "run": "3f9c2a4188d0"},
+        {"event": "update", "site": "b"},
+        {"event": "round"},
+        {"event": "update", "site": "a"},
+    ):
         log.append(event)
     os.utime(folder / ROUNDS, (BEGAN.timestamp(), BEGAN.timestamp()))
     return folder
@@ -93,13 +100,15 @@ def text(status: Status, now: datetime) -> str:
 
 def test_the_table_says_for_how_long(run: RunState) -> None:
     now = BEGAN + timedelta(seconds=130)
-    shown = text(Status(True, (run,), (), 300, ()), now)
+    shown = text(Status(True, (run,), (), 300, (), NOBODY), now)
     assert "run first: 2 of 4 rounds, ends about 14:32" in shown
     rows: dict[str, Any] = {line.split("│")[1].strip(): line for line in shown.splitlines() if line.count("│") > 3}
     assert "2 min" in rows["b"]
     assert "4 min" in rows["g"]
-    assert "too-large" in rows["d"]
-    assert "No site is admitted" in text(Status(True, (), (), 300, ()), now)
+    assert "too large" in rows["d"]
+    assert "no answer from c" in rows["c"]
+    assert "to hospitals run 3f9c2a4188d0" in shown
+    assert "No site is admitted" in text(Status(True, (), (), 300, (), NOBODY), now)
 
 
 @pytest.mark.parametrize(("days", "warned"), [(RENEWED_DAYS, True), (RENEWED_DAYS + 2, False)])

@@ -1,0 +1,85 @@
+"""A message that has come is answered at once, and a node that has just answered asks again soon.
+
+Flower looks every 3 s for a message, every second for what to start, and starts a fresh Python for each; where little
+is trained, a round is made of that. Its SuperNode is told that others start the app (`--isolation process`), and its
+function that fetches a message is wrapped once more, after the guard. Where nothing comes for a while, nothing is
+asked more often than Flower does.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from typing import Any, Final
+
+from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.supercore.constant import TaskType
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.runtime import RuntimeHttpClient
+
+from client.guard import MODULE, PULL
+
+_EAGER_S: Final = 20.0
+_POLL_S: Final = 0.3
+
+Pull = Callable[..., int | None]
+"""Flower's: fetches a message, and returns the number of its run; None where there is none."""
+
+
+def answer_at_once(address: str) -> None:
+    """From now on a SuperNode of this process does so; `address` is its own, on loopback."""
+    node = import_module(MODULE)
+    setattr(node, PULL, eager(getattr(node, PULL), Starter(address).start))
+
+
+def eager(pull: Pull, on_message: Callable[[], None]) -> Pull:
+    """`pull`, asked again and again for a while after each message; `on_message` is called when one has come."""
+    has_answered = False
+
+    @wraps(pull)
+    def pull_eagerly(**others: Any) -> int | None:
+        nonlocal has_answered
+        until = time.monotonic() + (_EAGER_S if has_answered else 0.0)
+        while (run := pull(**others)) is None and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        has_answered = run is not None  # by Flower, before it calls this again
+        if has_answered:
+            on_message()
+        return run
+
+    return pull_eagerly
+
+
+class Starter:
+    """Starts the app for what the SuperNode has received, through a process that has everything ready."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._process = self._ready()
+        self._client = RuntimeHttpClient.from_server_address(
+            server_address=address,
+            insecure=True,
+            root_certificates=None,
+            interceptors=[RuntimeVersionHttpInterceptor(component_name="SuperExec")],
+            retry_invoker=make_simple_http_retry_invoker(),
+        )
+
+    def start(self) -> None:
+        """Where there is something to start: of a refused bundle there is nothing."""
+        task = self._client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
+        if not task.token:
+            return
+        if self._process.poll() is not None:  # it was killed
+            self._process = self._ready()
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{task.token}\n")
+        self._process.stdin.flush()
+
+    def _ready(self) -> "subprocess.Popen[str]":
+        """Its command line says what it starts, for whoever looks for that."""
+        command = [sys.executable, "-P", "-m", "client.app_starter", self._address, str(os.getpid()), "flwr-clientapp"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
