@@ -16,6 +16,7 @@ from bloodnet_model.run_metrics import NO_ANSWER
 from server.exchange import NOT_SENT, Answer
 from server.federation import Federation
 from server.journal import Accepted, Aggregate
+from server.wording import refusal
 from strategies import records
 from strategies.records import RoundPlan, Update
 from strategies.round_strategy import RoundStrategy
@@ -135,7 +136,7 @@ def _messages(federation: Federation, previous: Weights, number: int, drawn: Ite
 def _require_enough(federation: Federation, training: Training) -> None:
     usable = len(training.updates)
     if usable < federation.fewest:
-        why = ", ".join(f"{site}: {code}" for site, code in sorted(training.refused.items())) or "no site can train"
+        why = ", ".join(refusal(code, site) for site, code in sorted(training.refused.items())) or "no site can train"
         raise RoundError(
             f"Round {training.number}: {usable} usable updates, {federation.fewest} are needed ({why}); see to these "
             "sites and resume the run, which has lost nothing."

@@ -10,8 +10,7 @@ import pytest
 from flwr.cli.install import install_from_fab
 
 from bloodnet_model.errors import DataError
-from client.approval import bundle_digest, bundle_files
-from strategies.bundle import app_bundle
+from strategies.bundle import app_bundle, bundle_digest, bundle_files
 
 Files = list[tuple[str, bytes]]
 EVIL = b"raise SystemExit"

@@ -117,7 +117,7 @@ def live_through_it(
         seen.also(node.pid)
         assert run(link, home, "good", "hospital-1") == ""
         site.labels.write_text(f"{PLANTED},any\n1,2\n")
-        assert "hospital-1: bad-data" in run(link, home, "bad-labels", "hospital-1")
+        assert "hospital-1: bad data" in run(link, home, "bad-labels", "hospital-1")
         sent, log = wire.sent, audit(site.kept)
         (unguarded / "keys").mkdir(parents=True)
         shutil.copy(home.authority, unguarded / "keys")
@@ -128,7 +128,8 @@ def live_through_it(
             start_supernode(link, folder / "hospital-2", unguarded / "keys", ports, started)
             wait_until(lambda: link.online() == {"hospital-1", "hospital-2"})
             said = run(link, home, "crash", "hospital-1", "hospital-2")
-        assert "hospital-1: node-error, hospital-2: node-error" in said
+        assert "the app failed at hospital-1" in said
+        assert "the app failed at hospital-2" in said
         return sent, log
     finally:
         node.terminate()

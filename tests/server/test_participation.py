@@ -104,7 +104,7 @@ def test_what_the_gate_refused_is_not_asked_for_again() -> None:
             return site("b", 5.0)(kind, content)
         return records.pack_update(trained(np.full(3, np.nan, np.float32), records.unpack_plan(content)))
 
-    with pytest.raises(RoundError, match=r"1 usable updates, 2 are needed \(b: not-finite\); .* resume"):
+    with pytest.raises(RoundError, match=r"1 usable updates, 2 are needed \(b: not finite\); .* resume"):
         run({1: site("a", 1.0), 2: wrong}, minimum_sites=2, wait_s=60)
 
 

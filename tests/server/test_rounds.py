@@ -146,5 +146,5 @@ def test_a_second_site_of_the_same_name_is_not_admitted() -> None:
 
 
 def test_a_node_whose_lease_is_over_is_not_asked_for_its_answer() -> None:
-    with pytest.raises(RoundError, match="node-2: no-answer"):
+    with pytest.raises(RoundError, match="no answer from node-2 before the deadline"):
         run({1: site("a", 1.0), 2: site("b", 5.0)}, asleep=frozenset({2}), minimum_sites=2)
