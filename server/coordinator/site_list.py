@@ -65,7 +65,7 @@ def admitted_sentence(site: AdmittedSite) -> str:
     if site.updated:
         return f"{told.site} was admitted on {_day(site.admitted)}; what it says of its data now is taken over"
     as_here = f"it has version {told.version}, as this coordinator has"
-    return f"{told.site} is admitted, with key {told.fingerprint}; {as_here}"
+    return f"{told.site} is admitted; {as_here}\n  key {told.fingerprint}"
 
 
 def site_view(sites: list[ListedSite]) -> Group:

@@ -128,7 +128,8 @@ def _state(
 
 
 def _idle(site: ListedSite) -> SiteState:
-    return SiteState(site.site, site.version, CONNECTED if site.connected else AWAY, site.seen)
+    state = "?" if site.connected is None else CONNECTED if site.connected else AWAY
+    return SiteState(site.site, site.version, state, site.seen)
 
 
 def _warnings(home: Home, days_left: int, is_up: bool, now: datetime) -> Iterable[str]:

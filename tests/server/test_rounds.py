@@ -102,7 +102,7 @@ def test_an_answer_to_the_roll_call_that_cannot_be_read_is_left_out() -> None:
 
 
 def test_too_few_usable_updates_end_the_run_with_their_reasons() -> None:
-    with pytest.raises(RoundError, match=r"Round 1: 1 usable updates, 2 are needed \(b: bad-data\)"):
+    with pytest.raises(RoundError, match=r"Round 1: 1 usable updates, 2 are needed \(b: bad data\)"):
         run({1: site("a", 1.0), 2: in_training(site("b", 5.0), records.refusal("bad-data"))}, minimum_sites=2)
 
 

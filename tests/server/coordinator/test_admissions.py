@@ -103,7 +103,7 @@ def test_the_commands_say_what_was_done(home: Home, tmp_path: Path) -> None:
         return found.stdout
 
     shown = typed("admit", home.folder, written(tmp_path, "site-a", 1), written(tmp_path, "site-b", 2))
-    assert "site-a is admitted, with key SHA256:" in shown
+    assert f"site-a is admitted; it has version {OURS}, as this coordinator has\n  key SHA256:" in shown
     assert "`bloodnet-server up` will tell it" in shown
     assert "site-b is revoked" in typed("revoke", home.folder, "site-b")
     a, b = json.loads(typed("sites", home.folder, "--json"))
