@@ -11,8 +11,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
-from flwr.supernode.runtime.run_clientapp import run_clientapp
-
 _LIBRARIES: Final = (
     "torch",
     "torch._dynamo",  # which the first step of an optimiser would import, in longer than the step takes
@@ -30,7 +28,9 @@ _OURS: Final = ("client", "strategies", "bloodnet_model", "server", "simulation"
 def main() -> None:
     """Start an app for each token that comes on stdin, until there are no more."""
     address, parent = sys.argv[1], int(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the end of the SuperNode is the end of stdin
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # by which a node ends what it started: without a word
+    from flwr.supernode.runtime.run_clientapp import run_clientapp  # takes a while, in which a signal may come
+
     for name in _LIBRARIES:
         with suppress(ImportError):
             import_module(name)
