@@ -53,8 +53,13 @@ def _happened(outcome: Outcome) -> str:
     counts = {"`bloodnet-server up`": outcome.restarted.get(UP, 0), "SuperNodes": nodes}
     restarted = ", ".join(f"{name} {_times(count)}" for name, count in counts.items() if count)
     told = [f"started again by their service managers: {restarted}"] if restarted else []
-    told += [f"the run stopped: “{said.removeprefix(_ERROR)}”" for said in outcome.said if said.startswith(_ERROR)]
+    told += [f"the run stopped{_why(said)}" for said in outcome.said]
     return "; ".join(told) or "the run went on by itself"
+
+
+def _why(said: str) -> str:
+    """In the words of the command that watched, unless it ended without a sentence, as one does that is killed."""
+    return f": “{said.removeprefix(_ERROR)}”" if said.startswith(_ERROR) else ""
 
 
 def _to_do(outcome: Outcome) -> str:

@@ -59,7 +59,7 @@ def test_what_had_to_be_done_is_said() -> None:
     told = row_of(replace(OUTCOME, mended="the site frees its disk", resumed=2, restarted=restarted, said=said))
     assert told[4] == (
         "started again by their service managers: `bloodnet-server up` once, SuperNodes 3 times; "
-        "the run stopped: “gone.”"
+        "the run stopped: “gone.”; the run stopped"
     )
     assert told[5] == "the site frees its disk, then `bloodnet-server resume RUN` (twice)"
 
