@@ -20,15 +20,21 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """One process at a time: another one that comes here with the same lock file waits. Raises as `make_folder`."""
+def alone(lock: Path, busy: str = "") -> Iterator[None]:
+    """One process at a time, by a lock file: another one waits, or raises DataError with the sentence `busy` if given.
+
+    Raises as `make_folder`.
+    """
     make_folder(lock.parent)
     try:
         file = lock.open("w")
     except OSError as error:
         raise _unwritable(lock, error) from None
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise DataError(busy) from None
         yield
 
 

@@ -6,11 +6,9 @@ last one, so that whole lines cannot be taken off the end of the log alone. A pr
 more of the log than its last lines.
 """
 
-import fcntl
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +20,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from bloodnet_model.chained_log import ChainedLog, latest
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import make_folder, write_whole
+from bloodnet_model.files import alone, make_folder, write_whole
 from client.site_settings import Site
 from strategies import records
 from strategies.update_gate import l2_norm
@@ -135,7 +133,7 @@ def write_down(folder: Path, line: Departure) -> None:
     Raises DataError where it cannot be written, or where the log does not end as the last line left it.
     """
     make_folder(folder)
-    with _alone(folder):
+    with alone(folder / _LOCK):
         log, end = _at_end(folder)
         log.append(asdict(line))
         write_whole(folder / END, json.dumps(asdict(End(end.lines + 1, log.digest))) + "\n")
@@ -144,7 +142,7 @@ def write_down(folder: Path, line: Departure) -> None:
 def check_log(folder: Path) -> None:
     """Raises DataError where the next line could not be written."""
     make_folder(folder)
-    with _alone(folder):
+    with alone(folder / _LOCK):
         _at_end(folder)
 
 
@@ -182,17 +180,6 @@ def _at_end(folder: Path) -> tuple[ChainedLog, End]:
     if log.events and log.start == end.digest:
         return log, End(end.lines + 1, log.digest)
     raise DataError(f"{path}: does not end as it was left; `bloodnet-client audit` says what is wrong.")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No second process writes meanwhile."""
-    try:
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); make it writable.") from None
 
 
 def _number(value: float | None) -> float | None:

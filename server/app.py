@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from bloodnet_model.errors import SettingsError, WeightsError
+from bloodnet_model.files import alone
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
@@ -24,6 +25,7 @@ from server.evaluation import PooledEvaluation
 from server.federation import Federation, round_plan
 from server.final_evaluation import final_evaluation
 from server.forecast import forecast_sentence
+from server.journal import FOLDER as JOURNAL
 from server.journal import Journal
 from server.orphan import end_with_parent
 from server.record import RunRecord
@@ -66,8 +68,11 @@ def run_federation(
     parameters = resolved_parameters(strategy, settings.strategy_parameters)
     settings = settings.model_copy(update={"strategy_parameters": parameters})
     others = earlier_weights(settings)  # a model that cannot be compared is said before round 1
-    with tracked(settings, out) as tracker, RoundsBar(settings.rounds) as bar:
-        journal = _reopened(out, settings, from_round) if resume else _begun(out, settings)
+    with (
+        tracked(settings, out) as tracker,
+        RoundsBar(settings.rounds) as bar,
+        _journal(out, settings, resume, from_round) as journal,
+    ):
         sites = roll_call(grid, round_plan(settings, journal.run, 0), settings, bar)
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(len(sites.holding("train")))
@@ -97,9 +102,18 @@ def _rounds(federation: Federation, record: RunRecord, tracker: Tracker, bar: Ro
     return validation
 
 
-def _begun(out: Path, settings: RunSettings) -> Journal:
-    network, start = initial_network(settings)
-    run_folder.create_run_folder(out, settings)
+@contextmanager
+def _journal(out: Path, settings: RunSettings, resume: bool, from_round: int) -> Iterator[Journal]:
+    """Of the run in `out`, with which no other process goes on meanwhile."""
+    beginning = None if resume else initial_network(settings)
+    if beginning:
+        run_folder.create_run_folder(out, settings)
+    busy = f"{out}: another process goes on with this run; wait for it, or end it first."
+    with alone(out / JOURNAL / "lock", busy):
+        yield _begun(out, settings, *beginning) if beginning else _reopened(out, settings, from_round)
+
+
+def _begun(out: Path, settings: RunSettings, network: BloodNet, start: Start | None) -> Journal:
     sentence = f"{Path(settings.init_weights).name}: {start.sentence()}" if start else ""
     return Journal.begin(out, _new_name(), settings.model_dump(mode="json"), flat_weights(network), sentence)
 

@@ -139,7 +139,8 @@ class SuperLink:
             yield
         except httpx.HTTPStatusError as error:
             told = FlowerError.from_json(error.response.text)
-            raise RoundError(f"{self.name}: refuses: {told.message if told else error}") from None
+            why = told.message if told else f"HTTP {error.response.status_code}; its log says why"
+            raise RoundError(f"{self.name}: refuses: {why}") from None
         except httpx.HTTPError as error:
             raise NoAnswer(
                 f"{self.name}: no SuperLink answers at {self._address} ({error}); start it by "

@@ -5,7 +5,6 @@ and runs go on. If the SuperLink dies, both end: a service manager starts them a
 on with a run.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from typing import Final
 import psutil
 
 from bloodnet_model.errors import DataError, RoundError, SettingsError
+from bloodnet_model.files import alone
 from server.certificates import INNER_KEY, SERVER_KEY, is_pair, shown
 from server.coordinator.admissions import bring_in_step
 from server.coordinator.home import LOOPBACK, Home
@@ -126,11 +126,7 @@ def _require_valid_certificate(home: Home, say: Say) -> None:
 @contextmanager
 def _alone(home: Home) -> Iterator[None]:
     """No second one in the same folder; what one that was killed has left behind is ended."""
-    with (home.flower / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{home.folder}: is up already; end that `bloodnet-server up` first.") from None
+    with alone(home.flower / "lock", f"{home.folder}: is up already; end that `bloodnet-server up` first."):
         _end(home)
         yield
 

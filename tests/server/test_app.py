@@ -118,6 +118,22 @@ def test_a_finished_run_goes_on_from_any_of_its_rounds(tmp_path: Path) -> None:
         finished(out, resume=True, rounds=5)
 
 
+def test_a_run_that_goes_on_is_not_gone_on_with_by_another(tmp_path: Path) -> None:
+    out, told = tmp_path / "run", list[str]()
+
+    def goes_on(kind: str, content: RecordDict) -> RecordDict | Error | None:
+        if kind == "train":
+            with pytest.raises(DataError) as error:
+                finished(out, resume=True, rounds=1)
+            told.append(str(error.value))
+        return varying("a")(kind, content)
+
+    settings = run_settings({"deadline_s": 5, "wait_s": 0, "norm_ratio": 0, "rounds": 1, "minimum_sites": 1})
+    run_federation(FunctionGrid({1: goes_on}), settings, out)
+    assert told == [f"{out}: another process goes on with this run; wait for it, or end it first."]
+    assert load_metrics(out).rounds[0].sites["a"].status == "ok"
+
+
 def test_going_back_forgets_a_best_model_of_later_rounds(tmp_path: Path) -> None:
     out = tmp_path / "run"
     finished(out, rounds=2)
