@@ -8,18 +8,17 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bloodnet_model.commands import bars
 from bloodnet_model.errors import DataError, SettingsError
 from bloodnet_model.files import write_whole
 from bloodnet_model.settings import validated
 from client.dataset import load_site
-from server.run_folder import read_metrics
 from server.settings import RunSettings
 from simulation.comparison.page import write_page
 from simulation.comparison.results import results
-from simulation.comparison.ways import ComparisonSettings, Training, train_all, trainings, ways
+from simulation.comparison.ways import ComparisonSettings, trainings, ways
 from simulation.experiment import gather
 from simulation.settings import SimulationSettings, simulation_settings
+from simulation.trainings import described, train_and_test
 from strategies.registry import make_strategy
 
 RESULTS: Final = "comparison.json"
@@ -66,31 +65,8 @@ def compare(settings: Comparison, out: Path, workers: int, console: Console) -> 
     if len(sites) < 2:
         raise DataError("One hospital alone cannot be compared with a federation; give --sites 2 or more.")
     those = trainings(settings.comparison, ways(settings.comparison, cohort.run, sites, out), out / "runs")
-    with bars(console) as on_progress:
-        on_progress("training", 0, len(those))
-
-        def told(training: Training, done: int) -> None:
-            console.print(_sentence(training), highlight=False)
-            on_progress("training", done, len(those))
-
-        train_all(those, workers, told)
-        tested = cohort.tested({training.name: training.model for training in those}, workers, on_progress)
-    run = cohort.run
-    found = {
-        "schema": 1,
-        "data": run.data["name"],
-        "preset": run.model.preset,
-        "rounds": run.rounds,
-        "local_epochs": run.local_epochs,
-        "seeds": settings.comparison.seeds,
-        **results(those, tested, run.seed),
-    }
+    tested = train_and_test(those, cohort, workers, console)
+    found = {**described(cohort, settings.comparison.seeds), **results(those, tested, cohort.run.seed)}
     write_whole(out / RESULTS, json.dumps(found, indent=1))
     write_page(out, found)
     return found
-
-
-def _sentence(training: Training) -> str:
-    validation = read_metrics(training.folder)["rounds"][-1]["validation"]["pooled"]["any"]["auc"]
-    auc = "undefined" if validation is None else f"{validation:.3f}"
-    return f"{training.way.name:<20} seed {training.seed}  {training.steps():>6,} steps  validation AUC {auc}"

@@ -1,25 +1,20 @@
 """The ways of training that are compared, each a federation of its own through the same two Flower apps."""
 
-import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import redirect_stderr
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from bloodnet_model.errors import BloodNetError
-from bloodnet_model.files import make_folder
 from bloodnet_model.settings import Settings
-from server.run_folder import MODEL, read_metrics
+from server.run_folder import read_metrics
 from server.settings import RunSettings
 from simulation.engines.registry import LOCAL_ENGINE, run_with
 from simulation.federation import PLAIN, central_site, in_one_place
+from simulation.trainings import validation_auc
 
 CENTRAL, CENTRAL_TOTAL, LOCAL = "central", "central-total", "local"
 
@@ -68,10 +63,6 @@ class Training:
     def name(self) -> str:
         return f"{self.way.name}-seed-{self.seed}"
 
-    @property
-    def model(self) -> Path:
-        return self.folder / MODEL
-
     def steps(self) -> int:
         """Optimiser steps of all sites together."""
         entries = [entry for line in read_metrics(self.folder)["rounds"] for entry in line["sites"].values()]
@@ -84,6 +75,15 @@ class Training:
         except BloodNetError:
             return False
         return metrics["test"] is not None and metrics["run"]["strategy"] == self.way.settings.strategy
+
+    def run(self) -> None:
+        """A run like any other."""
+        settings = self.way.settings
+        seeded = settings.model_copy(update={"seed": settings.seed + self.seed})
+        run_with(LOCAL_ENGINE, seeded, self.way.folders, self.folder, workers=1)
+
+    def sentence(self) -> str:
+        return f"{self.way.name:<20} seed {self.seed}  {self.steps():>6,} steps  {validation_auc(self.folder)}"
 
 
 def ways(settings: ComparisonSettings, run: RunSettings, sites: dict[str, Path], out: Path) -> list[Way]:
@@ -109,38 +109,9 @@ def trainings(settings: ComparisonSettings, those: Sequence[Way], out: Path) -> 
     return [Training(way, seed, out / f"{way.name}-seed-{seed}") for seed in range(settings.seeds) for way in those]
 
 
-def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Training, int], None]) -> None:
-    """Train what is not there yet, in as many processes; `on_done` hears how many are finished."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_train, training): training for training in those}
-        for done, training in enumerate(_as_done(running), start=1):
-            on_done(training, done)
-
-
 def way_names(strategies: Sequence[str]) -> list[str]:
     """`FedMedian` of `flwr.serverapp.strategy:FedMedian`; with its module where another way has that name, too."""
     short = [strategy.rpartition(":")[2] for strategy in strategies]
     taken = Counter([*short, CENTRAL, CENTRAL_TOTAL])
     pairs = zip(short, strategies, strict=True)
     return [name if taken[name] == 1 else strategy.replace(":", ".") for name, strategy in pairs]
-
-
-def _as_done(running: dict[Future[None], Training]) -> Iterator[Training]:
-    while running:
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            training = running.pop(future)
-            future.result()
-            yield training
-
-
-def _train(training: Training) -> None:
-    """In a worker, which has a worker of its own: a run like any other. One that was stopped begins anew."""
-    if training.is_done():
-        return
-    shutil.rmtree(training.folder, ignore_errors=True)
-    settings = training.way.settings
-    seeded = settings.model_copy(update={"seed": settings.seed + training.seed})
-    make_folder(training.folder.parent)
-    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):  # the bars of runs side by side would mix
-        run_with(LOCAL_ENGINE, seeded, training.way.folders, training.folder, workers=1)

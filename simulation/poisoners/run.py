@@ -8,17 +8,16 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from bloodnet_model.commands import bars
 from bloodnet_model.errors import SettingsError
 from bloodnet_model.files import write_whole
 from bloodnet_model.settings import validated
 from client.dataset import load_site
-from server.run_folder import read_metrics
 from simulation.experiment import gather
 from simulation.poisoners.figure import figure_png, figure_svg
 from simulation.poisoners.results import results
-from simulation.poisoners.trainings import PoisoningSettings, Training, train_all, trainings
+from simulation.poisoners.trainings import PoisoningSettings, trainings
 from simulation.settings import SimulationSettings, simulation_settings
+from simulation.trainings import described, train_and_test
 from strategies.registry import make_strategy
 from strategies.round_strategy import RoundStrategy
 
@@ -66,25 +65,8 @@ def poison(settings: Poisoning, out: Path, workers: int, console: Console) -> di
     sites = {load_site(folder).settings.name: folder for folder in cohort.folders}
     _refuse_too_few(settings.poisoning, len(sites))
     those = trainings(settings.poisoning, cohort.run, sites, out / "runs")
-    with bars(console) as on_progress:
-        on_progress("training", 0, len(those))
-
-        def told(training: Training, done: int) -> None:
-            console.print(_sentence(training), highlight=False)
-            on_progress("training", done, len(those))
-
-        train_all(those, workers, told)
-        tested = cohort.tested({training.name: training.model for training in those}, workers, on_progress)
-    run = cohort.run
-    found = {
-        "schema": 1,
-        "data": run.data["name"],
-        "preset": run.model.preset,
-        "rounds": run.rounds,
-        "local_epochs": run.local_epochs,
-        "seeds": settings.poisoning.seeds,
-        **results(those, tested, run.seed),
-    }
+    tested = train_and_test(those, cohort, workers, console)
+    found = {**described(cohort, settings.poisoning.seeds), **results(those, tested, cohort.run.seed)}
     write_whole(out / f"{NAME}.json", json.dumps(found, indent=1))
     write_whole(out / f"{NAME}.svg", figure_svg(found))
     write_whole(out / f"{NAME}.png", figure_png(found))
@@ -102,9 +84,3 @@ def _refuse_too_few(settings: PoisoningSettings, sites: int) -> None:
         strategy = make_strategy(chosen["strategy"], chosen["strategy_parameters"])
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(sites)
-
-
-def _sentence(training: Training) -> str:
-    validation = read_metrics(training.folder)["rounds"][-1]["validation"]["pooled"]["any"]["auc"]
-    auc = "undefined" if validation is None else f"{validation:.3f}"
-    return f"{training.strategy:<13} {len(training.poisoners)} poisoners  seed {training.seed}  validation AUC {auc}"

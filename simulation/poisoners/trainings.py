@@ -1,12 +1,7 @@
 """What is trained: every strategy with every number of poisoners, from several seeds, each a run of its own."""
 
-import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import redirect_stderr
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -15,16 +10,16 @@ from flwr.serverapp import Grid
 from pydantic import Field
 
 from bloodnet_model.errors import BloodNetError
-from bloodnet_model.files import make_folder
 from bloodnet_model.seeds import derive_seed
 from bloodnet_model.settings import Settings
 from server.app import OUT
 from server.app import app as server_app
-from server.run_folder import MODEL, read_metrics
+from server.run_folder import read_metrics
 from server.settings import RunSettings, to_run_config
 from simulation.comparison.ways import StrategyName
 from simulation.engines.local import LocalGrid, server_context
 from simulation.poisoners.grid import SignFlipped
+from simulation.trainings import validation_auc
 
 MULTI_KRUM: Final = "multi-krum"
 """Krum that takes the mean of its best three; `poisoning.parameters` may say otherwise."""
@@ -61,16 +56,24 @@ class Training:
     def name(self) -> str:
         return self.folder.name
 
-    @property
-    def model(self) -> Path:
-        return self.folder / MODEL
-
     def is_done(self) -> bool:
         """Whether its run has ended."""
         try:
             return read_metrics(self.folder)["test"] is not None
         except BloodNetError:
             return False
+
+    def run(self) -> None:
+        """A run like any other, but for what its poisoners send."""
+        context = server_context({**to_run_config(self.settings), OUT: str(self.folder)})
+        with LocalGrid(list(self.sites.values()), workers=1) as grid:
+            nodes = zip(grid.get_node_ids(), self.sites, strict=True)
+            poisoned = SignFlipped(grid, [node for node, site in nodes if site in self.poisoners])
+            server_app(cast(Grid, poisoned), context)
+
+    def sentence(self) -> str:
+        poisoners = f"{len(self.poisoners)} poisoners  seed {self.seed}"
+        return f"{self.strategy:<13} {poisoners}  {validation_auc(self.folder)}"
 
 
 def trainings(settings: PoisoningSettings, run: RunSettings, sites: Mapping[str, Path], out: Path) -> list[Training]:
@@ -94,29 +97,3 @@ def drawn_poisoners(sites: Sequence[str], count: int, seed: int) -> tuple[str, .
     """Who the poisoners are: with more of them the same, and others besides."""
     order = np.random.default_rng(derive_seed(seed, "poisoners")).permutation(sorted(sites))
     return tuple(sorted(order[:count].tolist()))
-
-
-def train_all(those: Sequence[Training], workers: int, on_done: Callable[[Training, int], None]) -> None:
-    """Train what is not there yet, in as many processes; `on_done` hears how many are finished."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(_train, training): training for training in those}
-        for done, future in enumerate(as_completed(running), start=1):
-            future.result()
-            on_done(running[future], done)
-
-
-def _train(training: Training) -> None:
-    """In a worker, which has a worker of its own. A run that was stopped begins anew."""
-    if training.is_done():
-        return
-    shutil.rmtree(training.folder, ignore_errors=True)
-    make_folder(training.folder.parent)
-    context = server_context({**to_run_config(training.settings), OUT: str(training.folder)})
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        redirect_stderr(nowhere),  # the bars of runs side by side would mix
-        LocalGrid(list(training.sites.values()), workers=1) as grid,
-    ):
-        nodes = zip(grid.get_node_ids(), training.sites, strict=True)
-        poisoned = SignFlipped(grid, [node for node, site in nodes if site in training.poisoners])
-        server_app(cast(Grid, poisoned), context)
