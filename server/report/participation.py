@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bloodnet_model.run_metrics import NO_ANSWER, Round, RunMetrics, SiteRound
-from server.wording import counted, why
+from server.wording import counted, in_words
 
 _NAMED = 3
 
@@ -75,7 +75,7 @@ def _attendance(name: str, rounds: Sequence[Round], by_clock: bool, middle: Mapp
         asked=statuses["ok"] + statuses["refused"],
         not_drawn=statuses["not-asked"],
         aside=statuses["set-aside"],
-        lost=Counter(why(one.reason or one.status, name) for _, one in entries if one.status == "refused"),
+        lost=Counter(in_words(one.reason or one.status) for _, one in entries if one.status == "refused"),
         answers_s=[took for _, one in entries if (took := _answer_s(one, by_clock)) is not None],
         strides=[one.norm / middle[number] for number, one in entries if one.norm is not None and middle[number] > 0],
     )
@@ -115,7 +115,7 @@ def set_aside_sentence(rounds: Sequence[Round]) -> str:
     said = []
     for name in set_aside(rounds[-1]) if rounds else ():
         refusals = [one.reason for entry in rounds if (one := entry.sites.get(name)) and one.status == "refused"]
-        said.append(f"{name} ({why(refusals[-1], name)})" if refusals else name)
+        said.append(f"{name} ({in_words(refusals[-1])})" if refusals else name)
     if not said:
         return ""
     once = "it is" if len(said) == 1 else "they are"

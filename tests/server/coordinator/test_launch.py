@@ -124,7 +124,7 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         assert up.stderr.readline().startswith("up: hospitals reach")
         first, second = (tmp_path / "hospitals" / name for name in ("hospital-1", "hospital-2"))
         started(block, *CLIENT, "run", first, "--port", str(ports[0]), "--health", f"127.0.0.1:{ports[2]}")
-        words = ("--set", "rounds=2", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
+        words = ("--set", "rounds=8", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
         launched = started(block, *SERVER, "launch", home.folder, *words, stderr=subprocess.PIPE)
         wait_until(lambda: states().get("hospital-2") == "away")
         started(block, *CLIENT, "run", second, "--port", str(ports[1]), "--health", f"127.0.0.1:{ports[3]}")
@@ -136,12 +136,12 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         assert launched.returncode == 1
         assert "hospital-2 (never was)" in said
         assert "all sites are connected" in said
-        assert "round 1/2  2 of 2 sites" in said
+        assert "round 1/8  2 of 2 sites" in said
         assert "was stopped. What it has done is in its journal" in said
         assert status()["runs"] == []
         done = subprocess.run([*SERVER, "resume", str(run)], capture_output=True, text=True, timeout=_LONGEST_S)
         assert done.returncode == 0, done.stderr
-        assert "round 2/2  2 of 2 sites" in done.stderr
+        assert "round 8/8  2 of 2 sites" in done.stderr
         assert (run / "report.html").exists()
         shown = subprocess.run([*SERVER, "status", home.folder, "--once"], capture_output=True, text=True).stdout
         assert "connected" in shown
