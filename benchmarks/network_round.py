@@ -120,7 +120,7 @@ def _run_settings(folder: Path, hospitals: Path, rounds: int) -> Path:
 def _stock(folder: Path, rounds: int) -> Figures:
     port, *ports = free_ports(1 + SITES)
     told = folder / "told"
-    bundle = build_fab_from_disk(_STOCK)[0]
+    bundle = build_fab_from_disk(_STOCK)
     with programs(folder) as started, superlink(start_superlink(folder / "keys", port, started)) as link:
         _wait(lambda: _online(link) == 0)
         for number, own in enumerate(ports):
