@@ -51,8 +51,7 @@ def answer(arrays: Sequence[NDArray[np.float32]], steps: int) -> Arrays:
     torch.set_num_threads(1)
     parameters = [torch.nn.Parameter(torch.from_numpy(np.array(array))) for array in arrays]
     matrices = [parameter for parameter in parameters if parameter.dim() > 1]
-    generator = torch.Generator().manual_seed(0)
-    columns = [torch.randn(matrix[0].numel(), _COLUMNS, generator=generator) for matrix in matrices]
+    columns = [_columns(matrix[0].numel()) for matrix in matrices]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -60,6 +59,11 @@ def answer(arrays: Sequence[NDArray[np.float32]], steps: int) -> Arrays:
         torch.stack([product.square().mean() for product in products]).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return [parameter.detach().numpy() for parameter in parameters]
+
+
+def _columns(values: int) -> torch.Tensor:
+    """The same for equal matrices, in whatever order a contender hands them over."""
+    return torch.randn(values, _COLUMNS, generator=torch.Generator().manual_seed(values))
 
 
 def leave(folder: Path, arrays: Iterable[Any]) -> None:
