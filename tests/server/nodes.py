@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +43,7 @@ class FunctionGrid(Grid):
     ) -> None:
         self.nodes, self.asleep, self.names = nodes, asleep, names or {}
         self.replies: dict[str, Message] = {}
+        self.numbers = count(1)
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
 
     def get_node_ids(self) -> list[int]:
@@ -58,7 +60,7 @@ class FunctionGrid(Grid):
             if message.metadata.created_at + message.metadata.ttl < time.time():  # as a SuperLink does
                 ids.append("")
                 continue
-            message_id = f"m{len(self.replies)}-{message.metadata.dst_node_id}-{time.monotonic_ns()}"
+            message_id = f"m{next(self.numbers)}"
             message.metadata.__dict__["_message_id"] = message_id
             answer = self.nodes[message.metadata.dst_node_id](message.metadata.message_type, message.content)
             if answer is not None:
@@ -149,7 +151,7 @@ def started(
     nodes: dict[int, Node], asleep: frozenset[int] = frozenset(), strategy: Strategy | None = None, **overrides: object
 ) -> Iterator[Federation]:
     """A federation after its roll call, of a network with three weights, all of them 0."""
-    raw = {"rounds": 2, "deadline_s": 0.3, "wait_s": 0, "norm_ratio": 0, **overrides}
+    raw = {"rounds": 2, "deadline_s": 60, "wait_s": 0, "norm_ratio": 0, **overrides}
     settings = run_settings(raw)
     grid = FunctionGrid(nodes, asleep)
     sites = roll_call(grid, round_plan(settings, "r", 0), settings, Silent())

@@ -29,7 +29,7 @@ def test_a_federation_too_small_for_its_strategy_is_refused_before_the_first_rou
         return answer
 
     grid = FunctionGrid({number: heard(site(f"s{number}", 1.0)) for number in range(4)})
-    settings = run_settings({"strategy": "krum", "deadline_s": 0.3})
+    settings = run_settings({"strategy": "krum", "deadline_s": 60})
     with pytest.raises(RoundError, match="needs the updates of 5 sites, and there are 4"):
         run_federation(grid, settings, tmp_path / "run")
     assert set(asked) == {records.ROLL_CALL}
@@ -66,7 +66,7 @@ def varying(name: str) -> Node:
 
 def finished(out: Path, resume: bool = False, from_round: int = 0, **raw: object) -> RunMetrics:
     grid = FunctionGrid({1: varying("a"), 2: varying("b")})
-    settings = run_settings({"deadline_s": 5, "wait_s": 0, "norm_ratio": 0, **raw})
+    settings = run_settings({"deadline_s": 60, "wait_s": 0, "norm_ratio": 0, **raw})
     run_federation(grid, settings, out, resume, from_round)
     return load_metrics(out)
 
@@ -128,7 +128,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with_by_another(tmp_path: Path) -> No
             told.append(str(error.value))
         return varying("a")(kind, content)
 
-    settings = run_settings({"deadline_s": 5, "wait_s": 0, "norm_ratio": 0, "rounds": 1, "minimum_sites": 1})
+    settings = run_settings({"deadline_s": 60, "wait_s": 0, "norm_ratio": 0, "rounds": 1, "minimum_sites": 1})
     run_federation(FunctionGrid({1: goes_on}), settings, out)
     assert told == [f"{out}: another process goes on with this run; wait for it, or end it first."]
     assert load_metrics(out).rounds[0].sites["a"].status == "ok"
@@ -139,7 +139,7 @@ def test_going_back_forgets_a_best_model_of_later_rounds(tmp_path: Path) -> None
     finished(out, rounds=2)
     second = first_weight(out / "model-best.safetensors")
     nobody_trains = FunctionGrid({1: in_training(varying("a"), Error(0, ""))})
-    settings = run_settings({"deadline_s": 5, "wait_s": 0, "norm_ratio": 0, "rounds": 2})
+    settings = run_settings({"deadline_s": 60, "wait_s": 0, "norm_ratio": 0, "rounds": 2})
     with pytest.raises(RoundError):
         run_federation(nobody_trains, settings, out, resume=True, from_round=1)
     assert first_weight(out / "model-best.safetensors") == pytest.approx(second - 1)

@@ -27,6 +27,8 @@ from strategies.evaluation_records import (
 from strategies.records import RoundPlan, SiteInfo
 from tests.server.nodes import Node, started, trained
 
+pytestmark = pytest.mark.usefixtures("clock_of_waits")
+
 EVERYONE = frozenset({"a", "b", "c"})
 ALL = Patients("all", EVERYONE)
 

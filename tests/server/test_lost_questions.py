@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pytest
 from flwr.app import Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
 
@@ -11,6 +12,8 @@ from server.federation import round_plan
 from server.settings import run_settings
 from strategies import records
 from tests.server.nodes import FunctionGrid, Node, site
+
+pytestmark = pytest.mark.usefixtures("clock_of_waits")
 
 WORK = 4
 """Looks of the server's that a message takes at a node."""

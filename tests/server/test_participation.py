@@ -23,6 +23,8 @@ from strategies.records import RoundPlan
 from strategies.registry import make_strategy
 from tests.server.nodes import FunctionGrid, Node, Silent, in_training, rounds_of, run, site, started, trained
 
+pytestmark = pytest.mark.usefixtures("clock_of_waits")
+
 VALUES = [2.0**60, 1.0, -(2.0**60), 3.0, 2.0**58, 5.0, -(2.0**58), 7.0, 2.0**59, 9.0, -(2.0**59), 11.0]
 """Whose sum in float64 depends on the order: what is small is lost beside what is large, unless that is gone before."""
 
@@ -244,14 +246,14 @@ def test_a_node_that_the_superlink_knows_by_another_name_is_not_even_asked() -> 
         asked.append(kind)
         return site("b", 5.0)(kind, content)
 
-    settings = run_settings({"sites": ["a"], "deadline_s": 0.3})
+    settings = run_settings({"sites": ["a"], "deadline_s": 60})
     grid = FunctionGrid({1: site("a", 1.0), 2: stranger}, names={1: "a", 2: "b"})
     assert set(roll_call(grid, round_plan(settings, "r", 0), settings, Silent()).info) == {"a"}
     assert not asked
 
 
 def test_a_site_cannot_answer_by_another_name_than_it_was_admitted_by() -> None:
-    settings = run_settings({"deadline_s": 0.3, "wait_s": 0})
+    settings = run_settings({"deadline_s": 60, "wait_s": 0})
     grid = FunctionGrid({1: site("a", 1.0), 2: site("a", 5.0)}, names={1: "a", 2: "b"})
     sites = roll_call(grid, round_plan(settings, "r", 0), settings, Silent())
     assert sites.names == {1: "a"}
@@ -267,13 +269,13 @@ def test_the_roll_call_waits_for_the_sites_that_are_named_and_says_for_whom() ->
                 self.nodes[2] = site("b", 1.0)
             return list(self.nodes)
 
-    settings = run_settings({"sites": ["a", "b"], "deadline_s": 0.3, "wait_s": 30})
+    settings = run_settings({"sites": ["a", "b"], "deadline_s": 60, "wait_s": 30})
     assert set(roll_call(Slow(nodes), round_plan(settings, "r", 0), settings, said).info) == {"a", "b"}
     assert ("waiting for sites to connect", ["b"]) in said.steps
 
 
 def test_the_wait_for_sites_is_given_up_with_their_names() -> None:
-    settings = run_settings({"sites": ["a", "b"], "minimum_sites": 2, "deadline_s": 0.3, "wait_s": 0.1})
+    settings = run_settings({"sites": ["a", "b"], "minimum_sites": 2, "deadline_s": 60, "wait_s": 0.1})
     grid = FunctionGrid({1: site("a", 1.0)})
     with pytest.raises(
         SettingsError, match=r"1 of the 2 sites this run needs can train \(b is not connected\); see to"

@@ -16,6 +16,8 @@ from strategies import records
 from strategies.evaluation_records import pack_evaluation, requested_split
 from tests.server.nodes import Node, in_training, rounds_of, run, site, started, two_studies
 
+pytestmark = pytest.mark.usefixtures("clock_of_waits")
+
 
 def test_two_sites_are_averaged_by_studies() -> None:
     results, _ = run({1: site("a", 1.0, 10), 2: site("b", 5.0, 30)})
