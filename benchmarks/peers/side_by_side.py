@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.peers.nvflare_environment import nvflare_python
-from benchmarks.peers.work import AT_ONCE, CLIENTS, FIRST, LAST, ROUNDS
+from benchmarks.peers.work import AT_ONCE, CLIENTS, FIRST, LAST, ROUNDS, magnitude
 from benchmarks.process_tree import Cost, measured
 from benchmarks.tiny_hospitals import NETWORK, configuration, drawn
 from bloodnet_model.network import BloodNet
@@ -33,7 +33,8 @@ _TURNS: Final = 5
 _STEPS: Final = (0, 50)
 _QUIET: Final = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 _OURS: Final = ("ours", "product")
-_SAME: Final = 1e-4
+_SAME: Final = 0.01
+"""How far apart the contenders' changes of the first model may be, as a share of the largest."""
 
 Command = Sequence[str | Path]
 
@@ -70,19 +71,21 @@ def _contenders(settings: Path) -> dict[str, Command]:
 def _compare(
     contenders: Mapping[str, Command], network: BloodNet, scratch: Path, steps: int, turns: int
 ) -> dict[str, dict[str, float]]:
+    first = [parameter.detach().numpy() for parameter in network.parameters()]
     taking_part = [name for name in contenders if name != ("product" if steps else "bare")]
     costs: dict[str, list[Cost]] = {name: [] for name in taking_part}
-    sums: dict[str, float] = {}
+    changes: dict[str, float] = {}
     for turn in range(turns):
         for name in taking_part[turn % len(taking_part) :] + taking_part[: turn % len(taking_part)]:
             folder = scratch / f"{steps}-{turn}-{name.replace(' ', '-')}"
             folder.mkdir()
-            np.savez(folder / FIRST, *(parameter.detach().numpy() for parameter in network.parameters()))
+            np.savez(folder / FIRST, *first)
             costs[name].append(_run(contenders[name], folder, steps))
             if (folder / LAST).exists():
-                sums[name] = json.loads((folder / LAST).read_text())
-    _require_same(sums)
+                changes[name] = json.loads((folder / LAST).read_text()) / magnitude(first) - 1
+                require_same(changes)
     print(f"  {steps} steps a client and round" if steps else "  nothing trained")
+    print(f"  the model's magnitudes grew by {', '.join(f'{of:.4%} ({name})' for name, of in changes.items())}")
     return {name: _line(name, costs) for name in taking_part}
 
 
@@ -94,9 +97,10 @@ def _run(command: Command, folder: Path, steps: int) -> Cost:
     return measured(whole, folder / "output.log", environment)
 
 
-def _require_same(sums: Mapping[str, float]) -> None:
-    if max(sums.values()) - min(sums.values()) > _SAME * max(sums.values()):
-        raise RuntimeError(f"the contenders' last models differ, so they did not do the same work: {sums}")
+def require_same(changes: Mapping[str, float]) -> None:
+    """Raises RuntimeError where not all contenders changed the model, and alike."""
+    if not max(changes.values()) - min(changes.values()) < _SAME * max(map(abs, changes.values())):
+        raise RuntimeError(f"the contenders changed the model differently, so they did not do the same work: {changes}")
 
 
 def _line(name: str, costs: Mapping[str, Sequence[Cost]]) -> dict[str, float]:

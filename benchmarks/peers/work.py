@@ -1,7 +1,7 @@
 """The work that all contenders are given. It needs PyTorch alone, and nothing of this project.
 
-A contender finds the first model in its folder and leaves there what the last one adds up to: the same for all of them
-if they did the same work.
+A contender finds the first model in its folder and leaves there what the last one's magnitudes add up to: the same for
+all of them if they did the same work.
 """
 
 import json
@@ -21,7 +21,7 @@ AT_ONCE: Final = 2
 FIRST: Final = "first.npz"
 LAST: Final = "last.json"
 
-_CHANGE: Final = 1e-3
+_GROWTH: Final = 1.001
 _COLUMNS: Final = 128
 
 Arrays = list[NDArray[np.float32]]
@@ -42,12 +42,12 @@ def first_arrays(folder: Path) -> Arrays:
 
 
 def answer(arrays: Sequence[NDArray[np.float32]], steps: int) -> Arrays:
-    """What a client sends back: the arrays after so many steps of AdamW; after none, each number a little larger.
+    """What a client sends back: the arrays after so many steps of AdamW; after none, all numbers a thousandth larger.
 
     A step asks of every matrix that its products with fixed random columns be small.
     """
     if not steps:
-        return [array + np.float32(_CHANGE) for array in arrays]
+        return [array * np.float32(_GROWTH) for array in arrays]
     torch.set_num_threads(1)
     parameters = [torch.nn.Parameter(torch.from_numpy(np.array(array))) for array in arrays]
     matrices = [parameter for parameter in parameters if parameter.dim() > 1]
@@ -66,7 +66,11 @@ def _columns(values: int) -> torch.Tensor:
     return torch.randn(values, _COLUMNS, generator=torch.Generator().manual_seed(values))
 
 
+def magnitude(arrays: Iterable[Any]) -> float:
+    """The sum of the magnitudes of all numbers."""
+    return sum(float(np.abs(np.asarray(array, np.float64)).sum()) for array in arrays)
+
+
 def leave(folder: Path, arrays: Iterable[Any]) -> None:
-    """Write down what the last model adds up to."""
-    total = sum(float(np.abs(np.asarray(array, np.float64)).sum()) for array in arrays)
-    (folder / LAST).write_text(json.dumps(total))
+    """Write down what the last model's magnitudes add up to."""
+    (folder / LAST).write_text(json.dumps(magnitude(arrays)))
