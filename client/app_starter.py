@@ -4,7 +4,8 @@ Flower starts a fresh Python for each message, which imports PyTorch for seconds
 message gets a fork of this process: its own memory, its own end, and the code of its run's bundle alone.
 """
 
-import os
+import gc
+import multiprocessing
 import signal
 import sys
 from contextlib import suppress
@@ -17,7 +18,10 @@ _LIBRARIES: Final = (
     "scipy.ndimage",
     "pydantic",
     "pydicom",
-    "safetensors.numpy",
+    "safetensors.torch",
+    "httpcore",
+    "imagecodecs",
+    "sqlite3",
     "yaml",
     "threadpoolctl",
 )
@@ -36,12 +40,10 @@ def main() -> None:
             import_module(name)
     for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    gc.freeze()  # a fork that looked through all of this for garbage would have to copy it
+    process = multiprocessing.get_context("fork").Process
     for token in sys.stdin:
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
-            return run_clientapp(address, token.strip(), insecure=True, parent_pid=parent)
+        process(target=run_clientapp, args=(address, token.strip(), True), kwargs={"parent_pid": parent}).start()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, no_object_id_recompute
 
 from bloodnet_model.chained_log import ChainedLog, latest
 from bloodnet_model.errors import DataError
@@ -97,22 +97,27 @@ def depart(
 ) -> RecordDict:
     """The answer as it may leave, once it stands in the log; raises DataError where it cannot be written there."""
     answer, norm, before = clipped(asked, answer, site.settings.policy.clip_norm)
-    measured = _same(answer)
-    parts = get_all_nested_objects(measured).values()
+    size, sha256 = _measured(_same(answer))
     line = Departure(
         time=now.astimezone(UTC).isoformat(timespec="seconds"),
         run=question.run[:_NAME_LENGTH],
         round=question.round,
         kind=question.kind[:_NAME_LENGTH],
         code=records.status_code(answer),
-        bytes=sum(len(part.deflate()) for part in parts),
-        sha256=measured.object_id,
+        bytes=size,
+        sha256=sha256,
         norm=_number(norm),
         clipped=_number(before),
         seconds=round(seconds, 3),
     )
     write_down(site.kept, line)
     return answer
+
+
+def _measured(answer: RecordDict) -> tuple[int, str]:
+    """Bytes of all that Flower sends for `answer`, and its digest, which Flower would make anew for each asking."""
+    with no_object_id_recompute():
+        return sum(len(part.deflate()) for part in get_all_nested_objects(answer).values()), answer.object_id
 
 
 def _same(answer: RecordDict) -> RecordDict:
