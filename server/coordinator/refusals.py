@@ -19,7 +19,7 @@ _ASIDE: Final = f"{REFUSED}.1"
 _MEANING: Final[Mapping[str, str]] = {
     "400": "not HTTP over TLS",
     "401": "a key that is not admitted",
-    "403": "not a POST",
+    "403": "not a POST, of a run that is over, or in another's name",
     "404": "another route",
     "499": "broken off by the site",
     "502": "the SuperLink did not answer",

@@ -100,7 +100,7 @@ class Door:
 
 def superlink_command(home: Home) -> list[str]:
     """The SuperLink's, with TLS, SuperNode authentication and a database, on this machine's own address alone."""
-    command = [str(Path(sys.executable).parent / "flower-superlink")]
+    command = [sys.executable, "-P", "-m", "server.coordinator.superlink", "flower-superlink"]  # -P: no module of DIR
     command += ["--host", LOOPBACK, "--port", str(home.settings.superlink_port), "--enable-supernode-auth"]
     command += ["--ssl-ca-certfile", str(home.inner), "--ssl-certfile", str(home.inner)]
     command += ["--ssl-keyfile", str(home.keys / INNER_KEY), "--database", str(home.database)]
