@@ -54,6 +54,8 @@ def write_secret(path: Path, content: bytes) -> None:
     try:
         with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise _unwritable(path, error) from None
 

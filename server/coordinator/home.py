@@ -94,6 +94,11 @@ class Home:
         return (self.folder, self.keys, self.nginx, self.flower, self.sites, self.runs)
 
     @property
+    def names(self) -> Sequence[str]:
+        """By which the door is reached: its certificate holds for these."""
+        return (*self.settings.hosts, LOOPBACK, LOOPBACK_NAME)
+
+    @property
     def connection(self) -> SuperLinkConnection:
         """How commands on this machine reach the SuperLink."""
         address = f"{LOOPBACK}:{self.settings.superlink_port}"

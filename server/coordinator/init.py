@@ -24,6 +24,7 @@ from server.certificates import (
 )
 from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, CoordinatorSettings, Home, read_home
 from server.coordinator.proxy import write_proxy
+from server.coordinator.switching import finish_switch
 
 RENEWED_DAYS: Final = 60
 """A certificate that has no more days left is renewed, and `status` speaks of it."""
@@ -51,6 +52,7 @@ def initialise(folder: Path, hosts: Sequence[str], port: int | None) -> Initiali
     before = existing.settings.model_dump() if existing else {}
     home = Home(folder.resolve(), validated(CoordinatorSettings, before | given))
     _make_folders(home)
+    finish_switch(home)
     done = [*_settings(home, existing), *_authority(home), *_certificate(home)]
     require_inner_certificate(home)
     write_proxy(home)
@@ -100,7 +102,7 @@ def _certificate(home: Home) -> list[str]:
     if path.exists():
         now, intact = shown(path), is_pair(path, home.keys / SERVER_KEY)
         left = now.days_left(datetime.now(UTC))
-        if intact and now.hosts == set(_hosts(home)) and left > RENEWED_DAYS:
+        if intact and now.hosts == set(home.names) and left > RENEWED_DAYS:
             return [f"kept     {path} (for {left} more days)"]
         reason = f"it had {left} days left" if left <= RENEWED_DAYS else "the hosts have changed"
         why = f"renewed  ({reason if intact else 'its key was another'}; hospitals need nothing new)"
@@ -110,7 +112,7 @@ def _certificate(home: Home) -> list[str]:
 
 def new_certificate(home: Home) -> None:
     """Of the door, by the authority; where `up` runs, it is shown within a second."""
-    issue_server_certificate(home.keys, _hosts(home))
+    issue_server_certificate(home.keys, home.names)
 
 
 def require_inner_certificate(home: Home) -> None:
@@ -118,7 +120,3 @@ def require_inner_certificate(home: Home) -> None:
     intact = is_pair(home.inner, home.keys / INNER_KEY)
     if not intact or shown(home.inner).days_left(datetime.now(UTC)) <= RENEWED_DAYS:
         make_inner_certificate(home.keys, [LOOPBACK_NAME, LOOPBACK])
-
-
-def _hosts(home: Home) -> list[str]:
-    return [*home.settings.hosts, LOOPBACK, LOOPBACK_NAME]

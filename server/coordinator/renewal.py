@@ -6,6 +6,7 @@ An authority is replaced in three steps, with as much time between them as hospi
 
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from bloodnet_model.errors import DataError
@@ -13,13 +14,14 @@ from bloodnet_model.files import make_folder, write_whole
 from server.certificates import AUTHORITY, AUTHORITY_KEY, make_authority, shown
 from server.coordinator.home import Home
 from server.coordinator.init import new_certificate
+from server.coordinator.switching import SECOND, finish_switch, switch
 
 BOTH: Final = f"both-{AUTHORITY}"
-_SECOND: Final = "second"
 
 
 def renew(home: Home) -> str:
     """Another certificate by the same authority; returns what was done."""
+    finish_switch(home)
     new_certificate(home)
     expires = shown(home.certificate).expires
     return f"renewed  {home.certificate}, until {expires:%d %B %Y}; hospitals need nothing new"
@@ -27,12 +29,14 @@ def renew(home: Home) -> str:
 
 def _add(home: Home) -> str:
     """A second authority, which vouches for nothing yet."""
-    second, both = home.keys / _SECOND, home.keys / BOTH
+    finish_switch(home)
+    second, both = home.keys / SECOND, home.keys / BOTH
     done = f"kept     {both} (there is a second authority already)"
     if not both.exists():
         make_folder(second)
         second.chmod(0o700)
         if not (second / AUTHORITY).exists():
+            (second / AUTHORITY_KEY).unlink(missing_ok=True)  # of one that was killed before it had a certificate
             make_authority(second, f"BloodNet coordinator {home.settings.hosts[0]}")
         write_whole(both, home.authority.read_bytes() + (second / AUTHORITY).read_bytes())
         done = f"written  {both}"
@@ -45,15 +49,11 @@ def _add(home: Home) -> str:
 
 def _switch(home: Home) -> str:
     """The two change places: what the door shows is of the other from now on."""
-    _require_second(home)
-    for name in (AUTHORITY_KEY, AUTHORITY):
-        here, there, spare = home.keys / name, home.keys / _SECOND / name, home.keys / f"{name}.spare"
-        here.rename(spare)
-        there.rename(here)
-        spare.rename(there)
-    new_certificate(home)
+    _require(home.keys / SECOND / AUTHORITY, home)
+    switch(home)
+    which = "first" if (home.keys / BOTH).read_bytes().startswith(home.authority.read_bytes()) else "second"
     return (
-        f"renewed  {home.certificate}, by the second authority\n\n"
+        f"renewed  {home.certificate}, by the {which} authority\n\n"
         "A hospital that is away now has not put the file in place, or has not started its node again; typed once\n"
         f"more, this command goes back. When all are there:  bloodnet-server renew {home.folder} --authority drop"
     )
@@ -61,14 +61,15 @@ def _switch(home: Home) -> str:
 
 def _drop(home: Home) -> str:
     """Forget the authority that vouches for nothing any more."""
-    _require_second(home)
-    shutil.rmtree(home.keys / _SECOND)
+    finish_switch(home)
+    _require(home.keys / SECOND, home)
     (home.keys / BOTH).unlink(missing_ok=True)
+    shutil.rmtree(home.keys / SECOND)  # the last to go, since as long as it is there this can be typed again
     return f"removed  the other authority; {home.authority} is the one that new hospitals get"
 
 
-def _require_second(home: Home) -> None:
-    if not (home.keys / _SECOND / AUTHORITY).exists():
+def _require(second: Path, home: Home) -> None:
+    if not second.exists():
         raise DataError(f"{home.folder}: has no second authority; begin with `--authority add`.")
 
 

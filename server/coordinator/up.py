@@ -28,6 +28,7 @@ from server.coordinator.home import LOOPBACK, Home
 from server.coordinator.init import RENEWED_DAYS, require_inner_certificate
 from server.coordinator.proxy import PID, PROXY, write_proxy
 from server.coordinator.refusals import keep_small
+from server.coordinator.switching import finish_switch
 from server.launch import NoAnswer, superlink
 
 Say = Callable[[str], None]
@@ -47,6 +48,7 @@ def serve(home: Home, say: Say) -> None:
     not start.
     """
     nginx = _nginx()
+    finish_switch(home)
     _require_valid_certificate(home, say)
     require_inner_certificate(home)
     write_proxy(home)

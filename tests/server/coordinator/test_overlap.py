@@ -1,13 +1,17 @@
 """Renewing what the door shows, and replacing who vouches for it, while a run goes on; see docs/coordinator.md."""
 
+import itertools
 import json
+import os
 import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +24,7 @@ from client.keys import make_node_key
 from client.site_settings import SITE_FILE, read_site
 from server.certificates import AUTHORITY, shown
 from server.coordinator.admissions import admit
-from server.coordinator.home import LOOPBACK, Home
+from server.coordinator.home import LOOPBACK, Home, read_home
 from server.coordinator.init import initialise
 from server.coordinator.renewal import BOTH, STEPS, renew
 from simulation.engines.loopback import free_ports
@@ -29,6 +33,8 @@ from tests.processes import wait_until
 from tests.server.coordinator.test_launch import CLIENT, SERVER
 from tests.server.coordinator.test_up import folder_for, is_connected, needs_nginx, up
 from tests.server.test_certificates import shake_hands
+
+_KILLED = 9
 
 
 @pytest.fixture
@@ -62,6 +68,86 @@ def test_at_the_end_there_is_one_authority_and_it_is_the_second(home: Home) -> N
     assert {file.name for file in home.keys.iterdir()} == files
     assert shown(home.authority).fingerprint == second != before
     assert all(line.startswith("kept") for line in initialise(home.folder, [], None).done)
+
+
+def test_a_switch_that_is_killed_anywhere_is_finished_by_typing_it_again(home: Home, tmp_path: Path) -> None:
+    """Or by whatever else needs the authority next."""
+    STEPS["add"](home)
+    before, undisturbed = authorities(home), copied(home, tmp_path / "undisturbed")
+    STEPS["switch"](undisturbed)
+    after, names = authorities(undisturbed), files_of(undisturbed)
+    assert after == {"ca.crt": before["second/ca.crt"], "ca.key": before["second/ca.key"]} | {
+        "second/ca.crt": before["ca.crt"],
+        "second/ca.key": before["ca.key"],
+    }
+    for number, killed in enumerate(killed_in("switch", home, tmp_path)):
+        other = copied(killed, tmp_path / f"other-{number}")
+        STEPS["switch"](killed)
+        assert (authorities(killed), files_of(killed)) == (after, names)
+        initialise(other.folder, [], None)
+        assert authorities(other) in (before, after)
+        for one in (killed, other):
+            assert shake_hands(one.keys, "fl.example.org", one.authority) == "TLSv1.3"
+
+
+@pytest.mark.parametrize("step", ["add", "drop"])
+def test_another_step_that_is_killed_is_finished_so_too(step: str, home: Home, tmp_path: Path) -> None:
+    if step == "drop":
+        STEPS["add"](home)
+    undisturbed = copied(home, tmp_path / "undisturbed")
+    STEPS[step](undisturbed)
+    for killed in killed_in(step, home, tmp_path):
+        STEPS[step](killed)
+        assert {path for path in files_of(killed) if not path.endswith(".part")} == files_of(undisturbed).keys()
+        if step == "add":
+            STEPS["switch"](killed)
+            assert shake_hands(killed.keys, "fl.example.org", killed.keys / BOTH) == "TLSv1.3"
+
+
+def killed_in(step: str, home: Home, folder: Path) -> Iterator[Home]:
+    """Copies of `home` as a step leaves them that is killed before its first change of a file, its second and so on."""
+    for changes in itertools.count():
+        killed = copied(home, folder / f"killed-{changes}")
+        if not is_killed(partial(STEPS[step], killed), killed.folder, changes):
+            break
+        yield killed
+    assert changes > 3
+
+
+def authorities(home: Home) -> dict[str, bytes]:
+    return {str(path.relative_to(home.keys)): path.read_bytes() for path in home.keys.rglob("ca.*")}
+
+
+def files_of(home: Home) -> dict[str, int]:
+    """All below keys/, with who may read them."""
+    return {str(path.relative_to(home.keys)): path.stat().st_mode for path in home.keys.rglob("*")}
+
+
+def copied(home: Home, folder: Path) -> Home:
+    shutil.copytree(home.folder, folder)
+    return read_home(folder)
+
+
+def is_killed(what: Callable[[], object], folder: Path, changes: int) -> bool:
+    """Do `what` in a process that dies where it would change a file below `folder` once more than `changes` times."""
+    if child := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, _KILLED)
+        return code == _KILLED
+    left = iter(range(changes))
+
+    def watch(event: str, words: tuple[object, ...]) -> None:
+        writes = event == "open" and isinstance(words[2], int) and words[2] & (os.O_WRONLY | os.O_RDWR)
+        is_here = (writes or event in {"os.rename", "os.mkdir"}) and str(folder) in str(words[0])
+        if (is_here or event in {"os.remove", "os.rmdir"}) and next(left, None) is None:
+            os._exit(_KILLED)
+
+    try:
+        sys.addaudithook(watch)
+        what()
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 @pytest.mark.slow
