@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmarks.faults.lines import LINES
 from benchmarks.faults.machines import MACHINES, why_no_clock
 from benchmarks.faults.measure import measured, usual
 from benchmarks.faults.page import with_table
+from benchmarks.faults.remains import end_when_told
 from benchmarks.faults.run import Run
 
 FAULTS: Final = {fault.name: fault for fault in (*KILLED, *LINES, *MACHINES)}
@@ -29,7 +29,7 @@ def main(names: Sequence[str]) -> None:
         sys.exit(f"{', '.join(unknown)}: no such fault; choose among {', '.join(FAULTS)}.")
     if why := why_not() or (why_no_clock() if "clock" in (names or FAULTS) else ""):
         sys.exit(f"{why}.")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends as at Ctrl-C
+    end_when_told()
     with (
         TemporaryDirectory(prefix="bloodnet-faults-", ignore_cleanup_errors=True) as folder,
         federation(Path(folder).resolve()) as made,

@@ -16,6 +16,7 @@ import psutil
 import yaml
 
 from benchmarks.faults.cables import COORDINATOR, Cable, cables
+from benchmarks.faults.remains import nothing_remains
 from benchmarks.faults.service import Service
 from benchmarks.faults.waiting import wait_until
 from client.site_settings import SITE_FILE
@@ -112,6 +113,7 @@ def federation(folder: Path) -> Iterator[Federation]:
     """Set up below `folder` and connected; at the end of the block nothing of it is left running."""
     with ExitStack() as block:
         lines = block.enter_context(cables(SITES))
+        block.enter_context(nothing_remains())
         home = _coordinator(block, folder / "coordinator")
         hospitals = _hospitals(block, folder, home, lines)
         typed(
@@ -168,11 +170,9 @@ def _mount(block: ExitStack, folder: Path) -> None:
 
 
 def _end(made: Federation) -> None:
+    """As their machines' owners would."""
     with ThreadPoolExecutor() as pool:
         list(pool.map(Service.stop, (made.up, *(one.node for one in made.hospitals))))
-    for process in (*made.processes(""), *(left for one in made.hospitals for left in one.processes(""))):
-        with suppress(psutil.Error):
-            process.kill()
 
 
 def _is_master_in(process: psutil.Process, folder: Path) -> bool:
