@@ -30,7 +30,7 @@ from server.journal import Journal
 from server.orphan import end_with_parent
 from server.record import RunRecord
 from server.rounds import evaluate, run_rounds
-from server.selection import best
+from server.selection import best, values
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
 from server.tracking import Tracker, tracked
@@ -135,7 +135,7 @@ def _tidy(journal: Journal, number: int, settings: RunSettings) -> None:
     if not settings.keep_updates:
         journal.remove_updates(number)
     if not settings.keep_rounds:
-        found = best(journal.lines, settings.select_by)
+        found = best(values(journal.lines, settings.select_by))
         journal.remove_weights(but={0, number - 1, number, *([found[0] - 1, found[0]] if found else [])})
 
 

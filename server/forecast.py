@@ -16,7 +16,8 @@ from server.wording import clock, duration, duration_in_full
 
 Line = Mapping[str, Any]
 
-_RECENT: Final = 5
+RECENT: Final = 5
+"""How many."""
 _GENEROUS: Final = 3
 """The proposed deadline over the slowest site's usual answer. A site whose machine is shared with one other job needs
 twice as long, with two thrice. A late site loses its round, a deadline that is too long costs time only in those rounds
@@ -38,7 +39,7 @@ def forecast(lines: Sequence[Line], planned_rounds: int, now: datetime) -> Forec
     """
     if not lines:
         return None
-    recent = lines[-_RECENT:]
+    recent = lines[-RECENT:]
     seconds_a_round = median(line["seconds"] for line in recent)
     left = planned_rounds - lines[-1]["round"]
     ends_at = now + timedelta(seconds=left * seconds_a_round)
@@ -67,7 +68,7 @@ def proposed_deadline_s(usual_answer_s: float) -> float:
 def usually_late(lines: Sequence[Line], deadline_s: float) -> dict[str, tuple[int, int]]:
     """Sites that answered later than `deadline_s`, or never, in most of the last rounds: in how many of how many."""
     late: dict[str, list[bool]] = {}
-    for site, entry in _asked(lines[-_RECENT:]):
+    for site, entry in _asked(lines[-RECENT:]):
         took = entry.get("answered_s")
         late.setdefault(site, []).append(entry.get("reason") == NO_ANSWER or (took or 0) > deadline_s)
     return {site: (sum(each), len(each)) for site, each in sorted(late.items()) if 2 * sum(each) > len(each)}

@@ -14,7 +14,7 @@ safetensors, their digests in the log. A file is on the disk before its line is,
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -150,10 +150,10 @@ class Journal:
         return str(self._begun()["start"])
 
     @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Of the rounds that are over, in their order; read from the log, for all of a long run's are much."""
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Of the rounds that are over, in their order; read from the log one by one, for a long run's are much."""
         places = {place for place, event in self._counting() if event["event"] == "round"}
-        return [event["line"] for event in self._log.again(places)]
+        return (event["line"] for event in self._log.again(places))
 
     @property
     def rounds_over(self) -> int:

@@ -1,9 +1,11 @@
 """What a run writes down as it goes on: every file whole, after every round, and the page as often as it may."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib.metadata import version
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -15,18 +17,21 @@ from bloodnet_model.weights import flat_weights, set_flat_weights
 from server import run_folder
 from server.evaluation import PooledEvaluation
 from server.federation import Federation
-from server.forecast import forecast
+from server.forecast import RECENT, forecast
 from server.journal import Accepted, Aggregate
 from server.live_page import LivePage
 from server.rounds import RoundResult
-from server.selection import Line, best, selection, stop_now
+from server.selection import Line, best, selection, stop_now, value, values
 from server.sites import Sites
 
 _SOFTWARE: Final = ("bloodnet-federation", "flwr", "torch", "numpy")
 
 
 class RunRecord:
-    """The run folder's files; `metrics` are `metrics.json` without its rounds, `ahead` when the run will end."""
+    """The run folder's files; `metrics` are `metrics.json` without its rounds, `ahead` when the run will end.
+
+    Of the rounds that are over it holds what they are judged by and the last few lines; all of them are in the journal.
+    """
 
     def __init__(self, federation: Federation) -> None:
         """Of a run that was stopped, what its journal knows is there from the beginning."""
@@ -36,31 +41,33 @@ class RunRecord:
         self._network = build_network(self._settings.model, seed=0)
         self.ahead: Forecast | None = None
         self.metrics = _metrics_before(federation, flat_weights(self._network).size)
-        self._write_best(federation.journal.lines)
+        self._values = values(federation.journal.lines, self._settings.select_by)
+        self._recent = deque(federation.journal.lines, RECENT)
+        self._write_best()
 
     def round(self, result: RoundResult) -> dict[str, Any]:
         """Keep a finished round and its weights; returns its line in rounds.jsonl."""
         line = round_line(result, self._federation.journal.readmitted)
-        lines = [*self._federation.journal.lines, line]  # read anew: memory is not to grow with the rounds
+        self._values[result.number] = value(line, self._settings.select_by)
+        self._recent.append(line)
         self.metrics["sites"], self.metrics["not_admitted"] = _sites(self._federation.sites)
         self.metrics["validation"] = result.validation.as_metrics()  # whoever flags studies needs a threshold from it
-        self._tell_what_is_ahead(lines)
-        run_folder.write_rounds(self._folder, lines)
+        self._tell_what_is_ahead()
+        run_folder.write_rounds(self._folder, chain(self._federation.journal.lines, [line]))
         self._write_model(run_folder.MODEL, result.weights)
-        if self._best_round(lines) == result.number:
+        if self._best_round() == result.number:
             self._write_model(run_folder.BEST_MODEL, result.weights)
-        self._write(lines)
+        self._write(chain(self._federation.journal.lines, [line]))
         return line
 
     def chosen_round(self) -> int:
         """Whose model the run ends with."""
-        lines = self._federation.journal.lines
-        last: int = lines[-1]["round"]
-        return (self._best_round(lines) or last) if self._settings.final_model == "best" else last
+        last = max(self._values)
+        return (self._best_round() or last) if self._settings.final_model == "best" else last
 
     def keep_model(self, weights: NDArray[np.float32]) -> None:
         """The model that the run ends with."""
-        self._tell_what_is_ahead(self._federation.journal.lines)
+        self._tell_what_is_ahead()
         self._write_model(run_folder.MODEL, weights)
 
     def add(self, found: Mapping[str, Any]) -> None:
@@ -73,22 +80,21 @@ class RunRecord:
         """The page shows the run as it ended, however it ended."""
         self._page.close()
 
-    def _best_round(self, lines: Sequence[Line]) -> int | None:
-        found = best(lines, self._settings.select_by)
+    def _best_round(self) -> int | None:
+        found = best(self._values)
         return found[0] if found else None
 
-    def _tell_what_is_ahead(self, lines: Sequence[Line]) -> None:
+    def _tell_what_is_ahead(self) -> None:
         settings = self._settings
-        patience = settings.select_by, settings.patience
-        chosen = selection(lines, *patience, settings.rounds, settings.final_model)
-        done = len(lines) if stop_now(lines, *patience) else settings.rounds
-        self.ahead = forecast(lines, done, datetime.now().astimezone())
+        chosen = selection(self._values, settings.select_by, settings.patience, settings.rounds, settings.final_model)
+        done = len(self._values) if stop_now(self._values, settings.patience) else settings.rounds
+        self.ahead = forecast(list(self._recent), done, datetime.now().astimezone())
         self.metrics["selection"] = chosen and chosen.model_dump(mode="json")
         self.metrics["forecast"] = self.ahead and self.ahead.model_dump(mode="json")
 
-    def _write_best(self, lines: Sequence[Line]) -> None:
+    def _write_best(self) -> None:
         """Of a run that goes on: its file may be of a round that no longer counts."""
-        number = self._best_round(lines)
+        number = self._best_round()
         if number is not None:
             self._write_model(run_folder.BEST_MODEL, self._federation.journal.aggregate(number).weights)
 
@@ -96,7 +102,7 @@ class RunRecord:
         set_flat_weights(self._network, weights)
         run_folder.write_model(self._folder, name, self._network, self._settings)
 
-    def _write(self, lines: Sequence[Line]) -> None:
+    def _write(self, lines: Iterable[Line]) -> None:
         run_folder.write_metrics(self._folder, self.metrics | {"rounds": lines})
         self._page.changed()
 

@@ -20,7 +20,7 @@ from server.exchange import unpacked
 from server.federation import Federation
 from server.journal import Accepted, Aggregate
 from server.readmission import readmit
-from server.selection import stop_now
+from server.selection import stop_now, values
 from server.training_round import train, train_loss
 from strategies import records
 from strategies.evaluation_gate import evaluation_refusal
@@ -74,7 +74,7 @@ def run_rounds(federation: Federation) -> Iterator[RoundResult]:
         kept = {site: one for site, one in journal.accepted(trained).items() if site not in end.refused}
         yield _validated(federation, trained, end, kept)
     for number in range(trained + 1, settings.rounds + 1):
-        if stop_now(journal.lines, settings.select_by, settings.patience):
+        if stop_now(values(journal.lines, settings.select_by), settings.patience):
             return
         readmit(journal, number)
         federation.sites.call_newcomers(federation.grid, federation.plan(0), settings, federation.progress)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bloodnet_model.errors import DataError
-from bloodnet_model.files import write_whole
+from bloodnet_model.files import write_whole, writing_whole
 from bloodnet_model.run_metrics import METRICS
 from server.settings import RunSettings
 
@@ -43,11 +43,17 @@ def create_run_folder(path: Path, settings: RunSettings) -> None:
 
 
 def write_rounds(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    write_whole(path / ROUNDS, "".join(f"{json.dumps(line)}\n" for line in lines))
+    with writing_whole(path / ROUNDS) as file:
+        file.writelines(f"{json.dumps(line)}\n" for line in lines)
 
 
-def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    write_whole(path / METRICS, json.dumps(metrics, indent=1))
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """`rounds` come last, one by one and a line each: a long run's are much, and may be any iterable."""
+    others = json.dumps({name: of for name, of in metrics.items() if name != "rounds"}, indent=1)
+    with writing_whole(path / METRICS) as file:
+        file.write(others.removesuffix("\n}") + ',\n "rounds": [')
+        file.writelines(f"{',' * (place > 0)}\n  {json.dumps(line)}" for place, line in enumerate(metrics["rounds"]))
+        file.write("\n ]\n}")
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """Which round's model is the best by validation, and whether going on is still worth it.
 
-All of it reads rounds' lines as they stand in rounds.jsonl: a run that is resumed decides as one that was not. More is
-better of every metric.
+All of it comes from the rounds' lines, so a resumed run decides as one that was not. More is better of every metric.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean
@@ -14,6 +13,8 @@ from bloodnet_model.labels import CLASSES
 from bloodnet_model.run_metrics import RoundValue, Selection
 
 Line = Mapping[str, Any]
+Values = Mapping[int, float | None]
+"""Of a metric by round; None where it is undefined."""
 
 
 @dataclass(frozen=True)
@@ -55,40 +56,44 @@ def value(line: Line, metric: str) -> float | None:
     return found if found is not None and isfinite(found) else None
 
 
-def best(lines: Sequence[Line], metric: str) -> tuple[int, float] | None:
+def values(lines: Iterable[Line], metric: str) -> dict[int, float | None]:
+    """Of all rounds, in their order."""
+    return {line["round"]: value(line, metric) for line in lines}
+
+
+def best(rounds: Values) -> tuple[int, float] | None:
     """Round and value of the best round so far, of equals the earliest; None where no round has a value."""
-    known = [(line["round"], found) for line in lines if (found := value(line, metric)) is not None]
+    known = [(number, found) for number, found in rounds.items() if found is not None]
     return max(known, key=lambda one: one[1], default=None)  # max() takes the first of equals
 
 
-def stop_now(lines: Sequence[Line], metric: str, patience: int) -> bool:
+def stop_now(rounds: Values, patience: int) -> bool:
     """Whether the last `patience` rounds brought nothing better; patience 0 never stops.
 
     A round without a value is one without improvement: so is the first of a run whose metric is never defined.
     """
     if patience == 0:
         return False
-    found = best(lines, metric)
-    since = [line for line in lines if found is None or line["round"] > found[0]]
-    return len(since) >= patience
+    found = best(rounds)
+    return sum(found is None or number > found[0] for number in rounds) >= patience
 
 
 def selection(
-    lines: Sequence[Line], metric: str, patience: int, planned_rounds: int, chosen: Literal["last", "best"]
+    rounds: Values, metric: str, patience: int, planned_rounds: int, chosen: Literal["last", "best"]
 ) -> Selection | None:
-    """The entry of metrics.json after the rounds of `lines`; None before there is one.
+    """The entry of metrics.json after these rounds, whose values are of `metric`; None before there is one.
 
     chosen: which of the two the run is to end with; where no round has a value, it is the last in any case
     """
-    if not lines:
+    if not rounds:
         return None
-    last, found = lines[-1], best(lines, metric)
+    last, found = max(rounds), best(rounds)
     return Selection(
         metric=metric,
         chosen=chosen if found else "last",
-        last=RoundValue(round=last["round"], value=value(last, metric)),
+        last=RoundValue(round=last, value=rounds[last]),
         best=RoundValue(round=found[0], value=found[1]) if found else None,
-        stopped_early=last["round"] < planned_rounds and stop_now(lines, metric, patience),
+        stopped_early=last < planned_rounds and stop_now(rounds, patience),
         patience=patience,
         planned_rounds=planned_rounds,
     )

@@ -13,7 +13,7 @@ from bloodnet_model.metrics import ScoreHistogram, summary
 from bloodnet_model.operating_point import Share
 from bloodnet_model.paired import PlacementSums, difference, placement_sums
 from server.forecast import forecast
-from server.selection import selection
+from server.selection import selection, values
 
 NAMES = ("north-general", "st-mary", "riverside", "hill-university", "lakeside")
 Scores = NDArray[np.float64]
@@ -202,7 +202,7 @@ def rich_metrics(
     test = {n: draw_patients(rng, size, s, d) for n, size, s, d in zip(names, sizes, skill, shifts, strict=True)}
     held = {n: draw_patients(rng, size, s, d) for n, size, s, d in zip(names, sizes, skill, shifts, strict=True)}
     lines = [one_round(number, names, rng, held, participation) for number in range(1, rounds + 1)]
-    choice = selection(lines, "auc", patience, planned, "best" if patience else "last")
+    choice = selection(values(lines, "auc"), "auc", patience, planned, "best" if patience else "last")
     ahead = forecast(lines, planned, datetime(2026, 3, 14, 9, 15, tzinfo=timezone(timedelta(hours=1))))
     finished = rounds == planned or bool(choice and choice.stopped_early)
     return {

@@ -44,7 +44,7 @@ def log(run: Path) -> Path:
 
 def test_what_was_written_is_there_after_a_stop(run: Path) -> None:
     journal = Journal.reopen(run, SETTINGS)
-    assert (journal.run, journal.start, journal.lines) == ("abc", "from there", [LINE])
+    assert (journal.run, journal.start, list(journal.lines)) == ("abc", "from there", [LINE])
     assert journal.aggregated_rounds == 1
     end = journal.aggregate(1)
     assert end.weights.tolist() == [2.0] * 4
@@ -77,7 +77,7 @@ def test_a_line_that_was_half_written_never_counted(run: Path, cut: int) -> None
     log(run).write_bytes(log(run).read_bytes()[:-cut])
     journal = Journal.reopen(run, SETTINGS)
     assert not journal.accepted(2)
-    assert journal.lines == [LINE]
+    assert list(journal.lines) == [LINE]
     accept(journal, 2, "a", 1.0)
     assert set(Journal.reopen(run, SETTINGS).accepted(2)) == {"a"}
 
@@ -243,5 +243,5 @@ def test_what_a_round_says_of_itself_does_not_stay_in_memory(run: Path) -> None:
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 4 * much
-    assert [line["said"][much:] for line in journal.lines[1:]] == [str(number) for number in range(2, 22)]
-    assert journal.lines == Journal.reopen(run, SETTINGS).lines
+    assert [line["said"][much:] for line in list(journal.lines)[1:]] == [str(number) for number in range(2, 22)]
+    assert list(journal.lines) == list(Journal.reopen(run, SETTINGS).lines)

@@ -1,60 +1,89 @@
-"""A running run's page: there after the first round, right at the end, and never most of the work."""
+"""A running run's page: every half minute at most, by a process of its own, and right at the end."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from server import live_page
 from server.live_page import LivePage
+from tests.server.test_report import run_metrics, write_run
 
 
-class Clock:
-    """Seconds that pass while a page is drawn, and when a test says so; what was drawn, by the second."""
+class Machine:
+    """Seconds that pass when a test says so; when the page was drawn, by a process and by the run itself."""
 
     def __init__(self, page_takes_s: float) -> None:
-        self.now_s, self.drawn, self._page_takes_s = 1000.0, list[float](), page_takes_s
+        self.now_s, self.meanwhile, self.at_end = 1000.0, list[float](), list[float]()
+        self._page_takes_s = page_takes_s
 
     def monotonic(self) -> float:
         return self.now_s
 
     def draw(self, _: Path) -> None:
-        self.drawn.append(self.now_s)
-        self.now_s += self._page_takes_s
+        self.at_end.append(self.now_s)
+
+    def get_context(self, _: str) -> Self:
+        return self
+
+    def Process(self, target: Callable[[Path], None], args: tuple[Path]) -> Self:
+        return self
+
+    def start(self) -> None:
+        self.meanwhile.append(self.now_s)
+
+    def is_alive(self) -> bool:
+        return self.now_s < self.meanwhile[-1] + self._page_takes_s
+
+    def join(self) -> None:
+        self.now_s = max(self.now_s, self.meanwhile[-1] + self._page_takes_s)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock(page_takes_s=0.5)
-    monkeypatch.setattr(live_page, "time", clock)
-    monkeypatch.setattr(live_page, "render_report", clock.draw)
-    return clock
-
-
-def test_it_is_drawn_at_once_and_then_for_a_tenth_of_the_time(clock: Clock, tmp_path: Path) -> None:
-    page = LivePage(tmp_path)
-    for _ in range(20):  # rounds of a second
+def lived(monkeypatch: pytest.MonkeyPatch, rounds: int, round_s: float, page_takes_s: float = 2.0) -> Machine:
+    """A run, to its end."""
+    machine = Machine(page_takes_s)
+    monkeypatch.setattr(live_page, "time", machine)
+    monkeypatch.setattr(live_page, "get_context", machine.get_context)
+    monkeypatch.setattr(live_page, "_draw", machine.draw)
+    page = LivePage(Path())
+    for _ in range(rounds):
+        machine.now_s += round_s
         page.changed()
-        clock.now_s += 1
-    assert clock.drawn[0] == 1000
-    assert len(clock.drawn) in (4, 5)
-    assert all(later - earlier >= 5 for earlier, later in zip(clock.drawn, clock.drawn[1:], strict=False))
-
-
-def test_long_rounds_have_a_page_each(clock: Clock, tmp_path: Path) -> None:
-    page = LivePage(tmp_path)
-    for _ in range(3):
-        page.changed()
-        clock.now_s += 60
     page.close()
-    assert len(clock.drawn) == 3
+    page.close()
+    return machine
 
 
-def test_what_changed_last_is_drawn_at_the_end(clock: Clock, tmp_path: Path) -> None:
-    page = LivePage(tmp_path)
+def test_short_rounds_have_a_page_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = lived(monkeypatch, rounds=100, round_s=1)
+    assert machine.meanwhile == [1030, 1060, 1090]
+    assert machine.at_end == [1100]
+
+
+def test_long_rounds_have_a_page_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lived(monkeypatch, rounds=3, round_s=60).meanwhile == [1060, 1120, 1180]
+
+
+def test_a_page_is_drawn_by_one_process_at_a_time_and_the_last_one_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = lived(monkeypatch, rounds=5, round_s=40, page_takes_s=70)
+    assert machine.meanwhile == [1040, 1120, 1200]
+    assert machine.at_end == [1270]
+
+
+def test_a_run_shorter_than_that_has_its_page_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = lived(monkeypatch, rounds=5, round_s=1)
+    assert (machine.meanwhile, machine.at_end) == ([], [1005])
+
+
+def test_the_process_draws_what_the_run_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_page, "_EVERY_S", 0.0)
+    folder = write_run(tmp_path, run_metrics())
+    page = LivePage(folder)
     page.changed()
-    page.changed()
-    assert len(clock.drawn) == 1
+    process: Any = page._drawing
+    process.join()
+    meanwhile = (folder / "report.html").read_bytes()
     page.close()
-    assert len(clock.drawn) == 2
-    page.close()
-    assert len(clock.drawn) == 2
+    assert (folder / "report.html").read_bytes() == meanwhile
+    assert process.exitcode == 0

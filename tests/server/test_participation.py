@@ -206,7 +206,7 @@ def test_three_refusals_in_a_row_set_a_site_aside_until_it_is_admitted_again() -
         assert rounds_of(federation)[-1].refused == {"b": "not-finite"}
         assert [plan.round for plan in asked] == [1, 2, 3, 6]
         assert not federation.aside
-        assert federation.journal.lines[-1]["readmitted"] == ["b"]
+        assert list(federation.journal.lines)[-1]["readmitted"] == ["b"]
 
 
 def test_sites_that_cannot_answer_are_never_set_aside() -> None:

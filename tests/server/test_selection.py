@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bloodnet_model.labels import CLASSES
 from server.selection import METRICS, best, selection, stop_now, value
+from server.selection import values as values_of
 
 Values = list[float | None]
 
@@ -54,7 +55,7 @@ def test_the_mean_of_kinds_leaves_out_the_undefined() -> None:
     [([0.5, 0.8, 0.7], (2, 0.8)), ([0.8, 0.8], (1, 0.8)), ([None, 0.4, None], (2, 0.4)), ([None], None), ([], None)],
 )
 def test_the_best_is_the_earliest_of_equals(values: Values, expected: tuple[int, float] | None) -> None:
-    assert best(lines_of(*values), "auc") == expected
+    assert best(values_of(lines_of(*values), "auc")) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_the_best_is_the_earliest_of_equals(values: Values, expected: tuple[int,
     ],
 )
 def test_when_to_stop(values: Values, patience: int, stops: bool) -> None:
-    assert stop_now(lines_of(*values), "auc", patience) is stops
+    assert stop_now(values_of(lines_of(*values), "auc"), patience) is stops
 
 
 @given(st.lists(st.none() | st.sampled_from([0.5, 0.6, 0.7]), max_size=12), st.integers(1, 4))
@@ -83,12 +84,14 @@ def test_a_run_stops_once_and_decides_alike_from_its_file(values: Values, patien
         improved = auc is not None and auc > height
         without, height = (0, auc or 0.0) if improved else (without + 1, height)
         lines = lines_of(*values[:number])
-        assert stop_now(lines, "auc", patience) == (without >= patience)
-        assert stop_now(json.loads(json.dumps(lines)), "auc", patience) == (without >= patience)
+        assert stop_now(values_of(lines, "auc"), patience) == (without >= patience)
+        assert stop_now(values_of(json.loads(json.dumps(lines)), "auc"), patience) == (without >= patience)
 
 
 def test_the_entry_has_both_and_says_which() -> None:
-    found = selection(lines_of(0.5, 0.8, 0.7, 0.6), "auc", patience=2, planned_rounds=9, chosen="best")
+    found = selection(
+        values_of(lines_of(0.5, 0.8, 0.7, 0.6), "auc"), "auc", patience=2, planned_rounds=9, chosen="best"
+    )
     assert found is not None
     assert found.model_dump() == {
         "metric": "auc",
@@ -102,13 +105,13 @@ def test_the_entry_has_both_and_says_which() -> None:
 
 
 def test_a_run_of_all_its_rounds_did_not_stop_early() -> None:
-    found = selection(lines_of(0.8, 0.7, 0.6), "auc", patience=2, planned_rounds=3, chosen="last")
+    found = selection(values_of(lines_of(0.8, 0.7, 0.6), "auc"), "auc", patience=2, planned_rounds=3, chosen="last")
     assert found is not None
     assert not found.stopped_early
 
 
 def test_without_a_best_the_last_is_chosen() -> None:
-    found = selection(lines_of(None, None), "auc", patience=0, planned_rounds=3, chosen="best")
+    found = selection(values_of(lines_of(None, None), "auc"), "auc", patience=0, planned_rounds=3, chosen="best")
     assert found is not None
     assert (found.chosen, found.best, found.last.value) == ("last", None, None)
-    assert selection([], "auc", patience=0, planned_rounds=3, chosen="best") is None
+    assert selection({}, "auc", patience=0, planned_rounds=3, chosen="best") is None
