@@ -31,23 +31,20 @@ class DamagedLog(DataError):
 class ChainedLog:
     """The log in the file `path`.
 
-    events:  the lines that were read, without their digests
-    digests: theirs
+    events:  the lines that were read, and those written since, without their digests
+    digests: of those that were read
     start:   the digest of the line before them; empty where they are all
+    digest:  of the last line, and so of all before; empty where there is none
     """
 
     def __init__(self, path: Path, events: list[Event], digests: list[str], start: str = "") -> None:
         self.path, self.events, self.digests, self.start = path, events, digests, start
+        self.digest = digests[-1] if digests else start
 
     @classmethod
     def begin(cls, path: Path) -> "ChainedLog":
         """A log without a line yet."""
         return cls(path, [], [])
-
-    @property
-    def digest(self) -> str:
-        """Of the last line, and so of all before; empty where there is none."""
-        return self.digests[-1] if self.digests else self.start
 
     @classmethod
     def read(cls, path: Path) -> "ChainedLog":
@@ -122,7 +119,7 @@ class ChainedLog:
         except OSError as error:
             raise DataError(f"{self.path}: cannot be written ({error.strerror}); make room for it.") from None
         self.events.append(dict(event))
-        self.digests.append(digest)
+        self.digest = digest
 
 
 def cut_before(path: Path, line: int) -> None:

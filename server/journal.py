@@ -37,11 +37,8 @@ LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
 _FINISHED: Final = "finished"
-_SHORTENED: Final[Mapping[str, tuple[str, ...]]] = {
-    "round": ("line",),
-    "update": ("told", "vectors", "norm", "answered_s"),
-}
-"""What no later round asks for."""
+_LASTING: Final[Mapping[str, tuple[str, ...]]] = {"plan": (), "update": ("site", "fingerprint"), "round": ()}
+"""What later rounds ask for of those that are over."""
 _VECTORS: Final = ("weights", "control_change")
 """Fields of an update that lie in its file; the others stand in its line."""
 
@@ -223,17 +220,17 @@ class Journal:
 
     def fingerprints(self, before: int) -> dict[str, frozenset[str]]:
         """By site, of what it sent before a round; after a stop it may send again what it sent in this one."""
-        found: dict[str, frozenset[str]] = {}
+        found: dict[str, set[str]] = {}
         for event in self._events("update"):
             if event["round"] < before:
-                found[event["site"]] = found.get(event["site"], frozenset()) | {event["fingerprint"]}
-        return found
+                found.setdefault(event["site"], set()).add(event["fingerprint"])
+        return {site: frozenset(of) for site, of in found.items()}
 
     def accept(self, number: int, site: str, update: Update, norm: float, answered_s: float) -> Accepted:
         """Keep a site's update, which counts from now on; what is returned holds no vector in memory."""
         vectors = {name: np.asarray(of[:]) for name in _VECTORS if (of := getattr(update, name)) is not None}
         told = {of.name: getattr(update, of.name) for of in fields(Update) if of.name not in _VECTORS}
-        file = self._keep(f"round-{number}-{site}.safetensors", vectors)
+        file = self._keep(_update_file(number, site), vectors)
         event = {"event": "update", "round": number, "site": site, **file}
         event |= {"vectors": sorted(vectors), "told": told, "norm": norm, "answered_s": answered_s}
         event["fingerprint"] = fingerprint(update)
@@ -262,12 +259,12 @@ class Journal:
 
     def remove_updates(self, number: int) -> None:
         """Of a round that is over."""
-        self._remove(self._events("update", number))
+        self._remove(_update_file(number, event["site"]) for event in self._events("update", number))
 
     def remove_weights(self, but: Iterable[int]) -> None:
         """Of the ends of all rounds but some."""
         kept = set(but)
-        self._remove(event for event in self._events("weights") if event["round"] not in kept)
+        self._remove(event["file"] for event in self._events("weights") if event["round"] not in kept)
 
     def _begun(self) -> Event:
         return self._log.events[0]
@@ -289,10 +286,10 @@ class Journal:
 
     def _shorten(self, over: Container[int]) -> None:
         """Of rounds that are over, keep no more in memory than later ones need; the log has all of it."""
-        for event in self._log.events:
-            if event.get("round") in over:
-                for name in _SHORTENED.get(event["event"], ()):
-                    event.pop(name, None)
+        events = self._log.events
+        for place, event in enumerate(events):
+            if event.get("round") in over and event["event"] in _LASTING:
+                events[place] = {name: event[name] for name in ("event", "round", *_LASTING[event["event"]])}
 
     def _accepted(self, event: Mapping[str, Any]) -> Accepted:
         path, told = self._folder / event["file"], dict(event["told"])
@@ -311,9 +308,9 @@ class Journal:
         except OSError:
             return False
 
-    def _remove(self, events: Iterable[Event]) -> None:
-        for event in events:
-            (self._folder / event["file"]).unlink(missing_ok=True)
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
 
     def _instead(self, number: int) -> str:
         """The remedy where the weights of a round are not there."""
@@ -336,6 +333,10 @@ def _log(path: Path, opened: Callable[[Path], ChainedLog]) -> ChainedLog:
     if [event.get("event") for event in log.events[:2]] != ["run", "weights"]:
         raise DataError(f"{path}: does not begin as a run's journal does; begin the run anew in another folder.")
     return log
+
+
+def _update_file(number: int, site: str) -> str:
+    return f"round-{number}-{site}.safetensors"
 
 
 def _last_over(events: Iterable[Event]) -> int:
