@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 _CODE: Final = "[a-z][a-z-]{0,31}"
 """Pattern of what a site may answer instead of its records."""
-_POLL_S = 0.05
-_SLOWEST_POLL_S = 3.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S, _OF_WAITED = 0.1, 3.0, 0.1
+"""Between two looks for answers: this share of the time since the last one came."""
 _LEASE_MARGIN_S = 5.0
 
 NODE_ERROR, NOT_SENT, UNREADABLE = "node-error", "not-sent", "unreadable"
@@ -81,8 +81,8 @@ def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], 
     asked until they are back. A question that a node has lost is asked again. Nothing a site does raises here. Messages
     to nodes that are not in `sites` are not sent.
     """
-    started = time.monotonic()
-    end, pause = started + deadline_s, _POLL_S
+    started = came = time.monotonic()
+    end = started + deadline_s
     questions = {node: one for one in messages if (node := one.metadata.dst_node_id) in sites}
     lost = LostQuestions(grid, questions, _nodes_with_a_lease(grid).values(), end)
     waiting, unsent = _send(grid, list(questions.values()), deadline_s)
@@ -92,7 +92,7 @@ def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], 
         asked, awake = time.monotonic(), _nodes_with_a_lease(grid)
         idle = lost.found(awake.values(), frozenset(waiting.values()))
         arrived = list(grid.pull_messages([i for i, node in waiting.items() if node in awake]))
-        pause = _POLL_S if arrived else min(_SLOWEST_POLL_S, pause * 1.2)
+        came = time.monotonic() if arrived else came
         while arrived:
             reply = arrived.pop(0)  # held by nobody here once it is used
             if (answered := reply.metadata.reply_to_message_id) in waiting:
@@ -102,6 +102,7 @@ def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], 
                 del waiting[question]
                 waiting |= again
         if waiting:
+            pause = min(max(_SHORTEST_PAUSE_S, (asked - came) * _OF_WAITED), _LONGEST_PAUSE_S)
             now = time.monotonic()  # a grid may have waited for answers itself
             time.sleep(max(0.0, min(asked + pause, end) - now))
     for node in waiting.values():

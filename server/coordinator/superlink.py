@@ -16,11 +16,17 @@ from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.common.serde import message_from_proto
 from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.supercore.error import ApiErrorCode, FlowerError
+from flwr.superlink import extensions
 from flwr.superlink.cli import flower_superlink
 from flwr.superlink.dependencies.linkstate import get_linkstate
 from flwr.superlink.routers.fleet import node_auth
+from starlette.middleware import Middleware
+
+from server.coordinator.whole_bodies import WholeBodies
 
 AUTHENTICATE: Final = "authenticate_node"
+OUTERMOST: Final = "get_middleware"
+"""Flower's hook for what stands before its own middleware."""
 Authenticate = Callable[[Any], None]
 """Flower's, of an HTTP request: raises where the number of the node that asks is not that of the key that signed."""
 
@@ -28,6 +34,7 @@ Authenticate = Callable[[Any], None]
 def main() -> None:
     sys.argv = sys.argv[1:]
     setattr(node_auth, AUTHENTICATE, in_its_own_name(getattr(node_auth, AUTHENTICATE)))
+    setattr(extensions, OUTERMOST, lambda: (Middleware(WholeBodies),))
     flower_superlink()
 
 
