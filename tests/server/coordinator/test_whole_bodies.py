@@ -47,5 +47,5 @@ def test_of_a_request_that_is_broken_off_nothing_is_handed_on_but_that_it_was() 
 
 def test_flower_asks_for_what_stands_before_its_own() -> None:
     assert getattr(extensions, OUTERMOST)() == ()
-    assert main.extensions is extensions
+    assert vars(main)["extensions"] is extensions
     assert OUTERMOST in main._get_middleware.__code__.co_names
