@@ -97,7 +97,8 @@ class Federation:
 
 def typed(*words: str | Path) -> str:
     """What a command of ours prints; raises RuntimeError with its words where it fails."""
-    done = subprocess.run([str(_BIN / words[0]), *map(str, words[1:])], capture_output=True, text=True)
+    command = [str(_BIN / words[0]), *map(str, words[1:])]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # nobody is asked
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
     return done.stdout
