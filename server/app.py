@@ -34,6 +34,7 @@ from server.selection import best, values
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
 from server.tracking import Tracker, tracked
+from server.unreadable import survive_unreadable_answers
 from strategies.registry import make_strategy, resolved_parameters
 from strategies.round_strategy import RoundStrategy
 
@@ -51,6 +52,7 @@ WHERE_IT_STOPPED: Final = 0
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     end_with_parent()
+    survive_unreadable_answers()
     config = {key.replace("-", "_"): value for key, value in context.run_config.items()}
     out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
     from_round = int(config.pop(FROM_ROUND, WHERE_IT_STOPPED))

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from flwr.app import Error, RecordDict
+from flwr.app import Context, Error, RecordDict
+from flwr.superlink.grid import http_grid
 
 from bloodnet_model.errors import DataError, RoundError, SettingsError
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.run_metrics import RoundValue, RunMetrics, load_metrics
 from bloodnet_model.weights import flat_weights, load_network
-from server.app import run_federation
-from server.settings import run_settings
+from server.app import main, run_federation
+from server.settings import run_settings, to_run_config
+from server.unreadable import READ
 from strategies import records
 from strategies.evaluation_records import SiteEvaluation, pack_evaluation, requested_split
 from tests.server.nodes import FunctionGrid, Node, in_training, site
@@ -42,6 +44,16 @@ def test_a_mistake_in_the_strategy_is_said_before_anything_is_written(tmp_path: 
     with pytest.raises(SettingsError, match="did you mean faulty_sites"):
         run_federation(FunctionGrid({}), settings, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_app_survives_what_it_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How is tested with a real SuperLink."""
+    read = getattr(http_grid, READ)
+    monkeypatch.setattr(http_grid, READ, read)  # as it is again afterwards
+    monkeypatch.setattr("server.app.run_federation", lambda *_: None)
+    settings = to_run_config(run_settings({})) | {"out": str(tmp_path)}
+    main(FunctionGrid({}), Context(1, 1, {}, RecordDict(), dict(settings)))
+    assert getattr(http_grid, READ).__wrapped__ is read
 
 
 AUCS = {1: 0.5, 2: 1.0, 3: 0.5, 4: 0.75, 5: 0.5, 6: 1.0, 7: 0.5}

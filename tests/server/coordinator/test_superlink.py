@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from flwr.app import Message, RecordDict
-from flwr.app.message import make_message, remove_content_from_message
+from flwr.app.message import make_message
 from flwr.app.metadata import Metadata
 from flwr.common.serde import message_from_proto, message_to_proto, run_from_proto
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, PullMessagesRequest, PushMessagesRequest
@@ -22,13 +22,13 @@ from flwr.proto.message_pb2 import PushObjectRequest
 from flwr.proto.node_pb2 import Node
 from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest
 from flwr.supercore.constant import TaskType
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
+from flwr.supercore.inflatable.inflatable_object import InflatableObject, get_all_nested_objects, get_object_tree
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.grid import HttpGrid
+from flwr.superlink.grid import HttpGrid, http_grid
 from flwr.superlink.routers.fleet import node_auth
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from httpx import HTTPStatusError
@@ -37,9 +37,10 @@ from client.keys import make_node_key, public_key
 from server.coordinator.home import LOOPBACK, Home
 from server.coordinator.init import require_inner_certificate
 from server.coordinator.up import superlink_command
-from server.exchange import exchange
+from server.exchange import UNREADABLE, exchange
 from server.launch import superlink
 from server.settings import run_settings, to_run_config
+from server.unreadable import READ, survive_unreadable_answers
 from strategies import records
 from tests.client.test_node import answers
 from tests.processes import wait_until
@@ -70,10 +71,10 @@ class Site:
 
     def send(self, inside: Message, **outside: object) -> int:
         """Sends `inside`, in an envelope that differs from it in `outside`; returns the HTTP status."""
-        node, envelope = Node(node_id=self.number), changed(inside, message_id=inside.object_id, **outside)
+        node, said = Node(node_id=self.number), metadata(inside, message_id=inside.object_id, **outside)
         sent = PushMessagesRequest(
             node=node,
-            messages_list=[message_to_proto(remove_content_from_message(envelope))],
+            messages_list=[message_to_proto(make_message(said, RecordDict()))],
             message_object_trees=[get_object_tree(inside)],
             clientapp_runtime_list=[0.0],
         )
@@ -88,10 +89,10 @@ class Site:
         return 200
 
 
-def changed(message: Message, **other: Any) -> Message:
-    """The same message, but for what its metadata say otherwise."""
+def metadata(message: Message, **other: Any) -> Metadata:
+    """Of `message`, but for what is said otherwise."""
     said = {name.removeprefix("_"): value for name, value in vars(message.metadata).items() if name != "_delivered_at"}
-    return make_message(Metadata(**said | other), message.content)
+    return Metadata(**said | other)
 
 
 def answer(question: Message, code: str) -> Message:
@@ -184,7 +185,9 @@ TRIES: dict[str, Callable[[Site, Message, Message], int]] = {
         answer(others, "by-site-b"), src_node_id=site.number, reply_to_message_id=own.metadata.message_id
     ),
     "to another question inside": lambda site, own, others: site.send(
-        changed(answer(own, "by-site-b"), reply_to_message_id=others.metadata.message_id),
+        make_message(
+            metadata(answer(own, ""), reply_to_message_id=others.metadata.message_id), answer(own, "by-site-b").content
+        ),
         reply_to_message_id=own.metadata.message_id,
     ),
 }
@@ -213,6 +216,33 @@ def test_a_site_cannot_ask_another_as_the_coordinator(played: Round) -> None:
     assert site.send(evil) == 403
     assert "site-b signed a message in the name of the coordinator" in played.log.read_text()
     assert not other.client.PullMessages(PullMessagesRequest(node=Node(node_id=other.number))).messages_list
+
+
+class Torn(RecordDict):
+    """Says that it is one, and is not."""
+
+    def deflate(self) -> bytes:
+        return super().deflate()[:-3] + b"\xff" * 3
+
+
+Torn.__qualname__ = RecordDict.__qualname__
+
+
+@pytest.mark.parametrize(
+    "content", [Torn({"status": records.status("ok")}), records.status("ok")], ids=["torn", "other"]
+)
+def test_an_answer_that_cannot_be_read_costs_its_site_the_round_alone(
+    content: InflatableObject, played: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_grid, READ, getattr(http_grid, READ))  # as it is again afterwards
+    survive_unreadable_answers()
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(played.codes)
+        evil = answer(played.sites["site-b"].question(), "")
+        evil.__dict__["_content"] = content
+        assert played.sites["site-b"].send(evil) == 200
+        played.sites["site-a"].send(answer(played.sites["site-a"].question(), "by-site-a"))
+    assert counted.result() == {"site-a": "by-site-a", "site-b": UNREADABLE}
 
 
 def test_what_is_wrapped_is_what_was_read() -> None:
