@@ -38,7 +38,7 @@ from server.coordinator.site_list import connected_nodes
 from server.launch import NoAnswer, SuperLink, superlink
 from server.run_folder import ROUNDS as ROUNDS_FILE
 from server.settings import run_settings
-from simulation.engines.loopback import free_ports, start_superlink, start_supernode
+from simulation.engines.loopback import ONE_THREAD, free_ports, let_in, start_superlink, supernode_command
 from simulation.engines.programs import programs
 
 SITES: Final = 3
@@ -124,7 +124,9 @@ def _stock(folder: Path, rounds: int) -> Figures:
     with programs(folder) as started, superlink(start_superlink(folder / "keys", port, started)) as link:
         _wait(lambda: _online(link) == 0)
         for number, own in enumerate(ports):
-            start_supernode(link, folder / f"site-{number}", folder / "keys", (port, own), started)
+            site, keys = folder / f"site-{number}", folder / "keys"
+            command = supernode_command(let_in(link, site, keys), site, keys, (port, own))
+            started.start(f"supernode-{number}", command, **ONE_THREAD)
         _wait(lambda: _online(link) == SITES)
         shapes = json.dumps(
             [

@@ -30,8 +30,9 @@ from simulation.engines.programs import Programs, programs
 HOST: Final = "127.0.0.1"
 _START_S: Final = 120.0
 _POLL_S: Final = 0.2
-_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """As the local engine's workers have, for the same bytes."""
+_SUPERNODE: Final = "simulation.engines.supernode"
 
 
 def run_loopback(config: RunConfig, sites: Sequence[Path], workers: int) -> None:
@@ -72,23 +73,34 @@ def start_superlink(keys: Path, port: int, started: Programs, *more: str) -> Sup
 
 def start_supernode(link: SuperLink, site: Path, keys: Path, ports: tuple[int, int], started: Programs) -> str:
     """Let a site in by its key, and start its SuperNode; returns the name that it is registered by."""
+    name = let_in(link, site, keys)
+    run_supernode(name, site, keys, ports, started)
+    return name
+
+
+def let_in(link: SuperLink, site: Path, keys: Path) -> str:
+    """Register a site by a key that is made for it; returns the name that it is registered by."""
     name = site.name
     with suppress(BloodNetError):  # whatever is wrong with it, the roll call will say
         name = read_site(site).settings.name
     key = keys / f"{name}.key"
     make_node_key(key)
     link.register(public_key(key), name)
-    run_supernode(name, site, keys, ports, started)
     return name
 
 
 def run_supernode(name: str, site: Path, keys: Path, ports: tuple[int, int], started: Programs) -> None:
-    """Start the SuperNode of a site that is let in."""
+    """Start the SuperNode of a site that is let in; it answers at once, as a hospital's does."""
+    command = [f"{HOST}:{ports[1]}", *supernode_command(name, site, keys, ports), "--isolation", "process"]
+    started.start(f"supernode-{name}", command, _SUPERNODE, **ONE_THREAD, **{SITES_VARIABLE: ""})
+
+
+def supernode_command(name: str, site: Path, keys: Path, ports: tuple[int, int]) -> list[str]:
+    """Flower's own. ports: the SuperLink's, and the SuperNode's for its processes"""
     key = keys / f"{name}.key"
     command = ["flower-supernode", "--superlink", f"{HOST}:{ports[0]}", "--root-certificates", str(keys / AUTHORITY)]
     command += ["--auth-supernode-private-key", str(key), "--host", HOST, "--port", str(ports[1])]
-    command += ["--node-config", f"{SITE_FOLDER}={json.dumps(str(site))}"]
-    started.start(f"supernode-{name}", command, **_ONE_THREAD, **{SITES_VARIABLE: ""})
+    return [*command, "--node-config", f"{SITE_FOLDER}={json.dumps(str(site))}"]
 
 
 def _answers(link: SuperLink) -> bool:

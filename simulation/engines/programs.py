@@ -14,6 +14,7 @@ import psutil
 
 from bloodnet_model.errors import RoundError
 
+_ANY: Final = "simulation.engines.flower_command"
 _HOME: Final = "FLWR_HOME"
 _GRACE_S: Final = 10.0
 _QUIET: Final = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
@@ -25,15 +26,18 @@ class Programs:
     def __init__(self, folder: Path) -> None:
         self._folder, self._started = folder, dict[str, subprocess.Popen[bytes]]()
 
-    def start(self, name: str, command: Sequence[str], **environment: str) -> None:
-        """Run a command of Flower's in a session of its own: Ctrl-C reaches this process, which ends it."""
+    def start(self, name: str, command: Sequence[str], module: str = _ANY, **environment: str) -> None:
+        """Run a command of Flower's in a session of its own: Ctrl-C reaches this process, which ends it.
+
+        module: which starts it, and sees to it that it ends when this process does
+        """
         if name in self._started:  # and was killed
             self._started[name].wait()
         home = self._folder / name
         home.mkdir(exist_ok=True)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         surroundings = {**os.environ, "PATH": path, **_QUIET, _HOME: str(home), **environment}
-        runner = [sys.executable, "-m", "simulation.engines.flower_command", str(os.getpid()), *command]
+        runner = [sys.executable, "-m", module, str(os.getpid()), *command]
         with self._log(name).open("ab") as log:
             self._started[name] = subprocess.Popen(
                 runner, env=surroundings, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
