@@ -96,12 +96,17 @@ def assert_nothing_was_lost(out: Path, before: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lines", NAMED.values(), ids=NAMED.keys())
-def test_killed_at_a_named_point(lines: int, hospitals: Path, undisturbed: bytes, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    before = killed_at([*flags(hospitals), "--out", str(out)], out, lines, 0.0)
+@pytest.mark.parametrize("first", [0, 1])
+def test_killed_at_every_second_named_point(first: int, hospitals: Path, undisturbed: bytes, tmp_path: Path) -> None:
+    """One run, killed at one point after the other: what goes on from each gets past another by itself."""
+    out, lines = tmp_path / "run", 0
+    arguments = [*flags(hospitals), "--out", str(out)]
+    for point in list(NAMED.values())[first::2]:
+        lines = max(lines, killed_at(arguments, out, point, 0.0))
+        assert lines >= point
+        arguments = ["--resume", str(out)]
     assert resumed(out) == undisturbed
-    assert_nothing_was_lost(out, before)
+    assert_nothing_was_lost(out, lines)
 
 
 @pytest.mark.slow
