@@ -20,6 +20,7 @@ from server.coordinator.admissions import admit, revoke
 from server.coordinator.home import CONFIG, LOOPBACK, Home
 from server.coordinator.init import initialise
 from server.coordinator.launching import launched_settings, stop, waiting_sentence
+from server.coordinator.status import status_of
 from server.launch import Node
 from simulation.engines.loopback import free_ports
 from simulation.phantom import PhantomSettings, write_federation
@@ -109,14 +110,15 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         block.callback(lambda: process.stderr and process.stderr.close())
         block.callback(process.wait, 60)
         block.callback(process.send_signal, signal.SIGTERM)
+        block.callback(process.send_signal, signal.SIGCONT)
         return process
 
     def status() -> dict[str, Any]:
         words = [*SERVER, "status", str(home.folder), "--json"]
         return dict(json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout))
 
-    def states() -> dict[str, str]:
-        return {site["site"]: site["state"] for of in status()["runs"] for site in of["sites"]}
+    def states(told: dict[str, Any]) -> dict[str, str]:
+        return {site["site"]: site["state"] for of in told["runs"] for site in of["sites"]}
 
     with ExitStack() as block:
         up = started(block, *SERVER, "up", home.folder, stderr=subprocess.PIPE)
@@ -124,24 +126,26 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         assert up.stderr.readline().startswith("up: hospitals reach")
         first, second = (tmp_path / "hospitals" / name for name in ("hospital-1", "hospital-2"))
         started(block, *CLIENT, "run", first, "--port", str(ports[0]), "--health", f"127.0.0.1:{ports[2]}")
-        words = ("--set", "rounds=8", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
+        words = ("--set", "rounds=2", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
         launched = started(block, *SERVER, "launch", home.folder, *words, stderr=subprocess.PIPE)
-        wait_until(lambda: states().get("hospital-2") == "away")
-        started(block, *CLIENT, "run", second, "--port", str(ports[1]), "--health", f"127.0.0.1:{ports[3]}")
+        wait_until(lambda: states(status_of(home, datetime.now(UTC)).to_json()).get("hospital-2") == "away")
+        node = started(block, *CLIENT, "run", second, "--port", str(ports[1]), "--health", f"127.0.0.1:{ports[3]}")
         wait_until((run / "rounds.jsonl").exists)
-        assert set(states().values()) <= {"working", "answered"}
+        node.send_signal(signal.SIGSTOP)  # so that round 2 goes on until the run is stopped
+        assert set(states(status()).values()) <= {"working", "answered"}
         stopped = subprocess.run([*SERVER, "stop", home.folder], capture_output=True, text=True)
+        node.send_signal(signal.SIGCONT)
         assert stopped.stdout.startswith("stopped; to go on:  bloodnet-server resume")
         said = launched.communicate(timeout=60)[1]
         assert launched.returncode == 1
         assert "hospital-2 (never was)" in said
         assert "all sites are connected" in said
-        assert "round 1/8  2 of 2 sites" in said
+        assert "round 1/2  2 of 2 sites" in said
         assert "was stopped. What it has done is in its journal" in said
         assert status()["runs"] == []
         done = subprocess.run([*SERVER, "resume", str(run)], capture_output=True, text=True, timeout=_LONGEST_S)
         assert done.returncode == 0, done.stderr
-        assert "round 8/8  2 of 2 sites" in done.stderr
+        assert "round 2/2  2 of 2 sites" in done.stderr
         assert (run / "report.html").exists()
         shown = subprocess.run([*SERVER, "status", home.folder, "--once"], capture_output=True, text=True).stdout
         assert "connected" in shown

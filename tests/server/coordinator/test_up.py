@@ -209,15 +209,12 @@ def test_an_admitted_site_connects_until_it_is_revoked(
                     process.kill()
 
 
-@needs_nginx
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_both_end_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
-    with up(folder_for(tmp_path / "fl", [LOOPBACK])) as running:
-        with pytest.raises(subprocess.TimeoutExpired):
-            running.process.wait(1)
-        running.process.send_signal(number)
-        assert running.process.wait(30) == 0
-        assert not list(filter(lives, running.programs))
+def ends_with(running: Coordinator, number: signal.Signals) -> None:
+    """Told to end, it does, and everything with it."""
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.send_signal(number)
+    assert running.process.wait(30) == 0
+    assert not list(filter(lives, [*running.programs, *family]))
 
 
 def killed(running: Coordinator, words: str) -> None:
@@ -246,7 +243,7 @@ def shakes_hands(home: Home) -> bool:
 
 
 @needs_nginx
-def test_if_nginx_dies_it_is_started_again_and_the_superlink_goes_on(tmp_path: Path) -> None:
+def test_if_nginx_dies_it_is_started_again_and_the_superlink_goes_on_until_it_is_told_to_end(tmp_path: Path) -> None:
     home = folder_for(tmp_path / "fl", [LOOPBACK])
     with up(home) as running:
         killed(running, "nginx: master")
@@ -256,6 +253,7 @@ def test_if_nginx_dies_it_is_started_again_and_the_superlink_goes_on(tmp_path: P
         wait_until(lambda: shakes_hands(home))
         (superlink,) = [one for one in running.programs if lives(one) and "flower-superlink" in " ".join(one.cmdline())]
         assert superlink.parent() == psutil.Process(running.process.pid)
+        ends_with(running, signal.SIGINT)
 
 
 @needs_nginx
@@ -269,6 +267,7 @@ def test_what_a_killed_one_left_behind_is_ended(tmp_path: Path) -> None:
         with up(home) as again:
             assert again.process.poll() is None
             assert not list(filter(lives, running.programs))
+            ends_with(again, signal.SIGTERM)
 
 
 def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
