@@ -1,6 +1,9 @@
 """Scans that tests make for themselves."""
 
+import shutil
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +12,10 @@ from hypothesis import settings as hypothesis_settings
 
 from bloodnet_model.settings import ModelSettings, model_settings
 from bloodnet_model.study import Study
+from simulation.phantom import PhantomSettings, write_federation
 
 MakeStudy = Callable[..., Study]
+DrawHospitals = Callable[[Path, int], list[Path]]
 
 hypothesis_settings.register_profile("bloodnet", deadline=None)  # a busy machine is no bug
 hypothesis_settings.load_profile("bloodnet")
@@ -45,3 +50,21 @@ def make_study(small: ModelSettings) -> MakeStudy:
         return Study(windows, labels.max(0), labels, bits, np.ones(slices, bool))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def draw_hospitals(tmp_path_factory: pytest.TempPathFactory) -> DrawHospitals:
+    """`draw_hospitals(folder, 2)`: so many synthetic hospitals below `folder`, to do with as one likes.
+
+    Three are drawn once for all tests of a process, which takes seconds, and copied.
+    """
+
+    @cache
+    def drawn() -> list[Path]:
+        settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
+        return write_federation(tmp_path_factory.mktemp("drawn") / "hospitals", settings, 1, lambda: None)
+
+    def draw(folder: Path, hospitals: int) -> list[Path]:
+        return [Path(shutil.copytree(one, folder / one.name)) for one in drawn()[:hospitals]]
+
+    return draw

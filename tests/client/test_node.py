@@ -25,9 +25,9 @@ from server.run_folder import MODEL, read_metrics
 from server.settings import RunSettings, run_settings, to_run_config
 from simulation.engines.loopback import HOST, free_ports, start_superlink, start_supernode
 from simulation.engines.programs import programs
-from simulation.phantom import PhantomSettings, write_federation
 from strategies.bundle import bundle_digest, bundle_files
 from tests.client.bundles import changed_bundle
+from tests.conftest import DrawHospitals
 from tests.processes import lives, wait_until
 
 BIN = Path(sys.executable).parent
@@ -130,9 +130,8 @@ def start_node(folder: Path, site: Path, health: int, **environment: str) -> sub
 
 
 @pytest.fixture
-def federation(tmp_path: Path) -> Iterator[Federation]:
-    hospitals = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
-    guarded, unguarded = write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None)
+def federation(draw_hospitals: DrawHospitals, tmp_path: Path) -> Iterator[Federation]:
+    guarded, unguarded = draw_hospitals(tmp_path / "hospitals", 2)
     port, other, health = free_ports(3)
     folder = tmp_path / "flower"
     folder.mkdir()

@@ -18,9 +18,9 @@ from server.launch import superlink, watch
 from server.settings import to_run_config
 from simulation.engines.loopback import HOST, free_ports, start_superlink
 from simulation.engines.programs import programs
-from simulation.phantom import PhantomSettings, write_federation
 from tests.client.doors import carry
 from tests.client.test_node import SETTINGS, answers, start_node
+from tests.conftest import DrawHospitals
 from tests.processes import wait_until
 
 NAME = "coordinator.invalid"
@@ -56,9 +56,10 @@ class Connection(StreamRequestHandler):
 
 
 @pytest.mark.slow
-def test_a_run_goes_through_the_proxy_and_the_nodes_own_processes_do_not(tmp_path: Path) -> None:
-    hospitals = PhantomSettings(hospitals=1, studies=12, slices=8, matrix=64, seed=5)
-    (site,) = write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None)
+def test_a_run_goes_through_the_proxy_and_the_nodes_own_processes_do_not(
+    draw_hospitals: DrawHospitals, tmp_path: Path
+) -> None:
+    (site,) = draw_hospitals(tmp_path / "hospitals", 1)
     (port, health), folder = free_ports(2), tmp_path / "flower"
     keys = folder / "keys"
     keys.mkdir(parents=True)

@@ -26,9 +26,9 @@ from server.run_folder import read_metrics
 from server.settings import RunSettings, run_settings, to_run_config
 from simulation.engines.loopback import HOST, free_ports, start_superlink
 from simulation.engines.programs import programs
-from simulation.phantom import PhantomSettings, write_federation
 from tests.client.doors import carry, door
 from tests.client.test_node import answers, how_it_is, start_node
+from tests.conftest import DrawHospitals
 from tests.processes import lives, wait_until
 
 DOWN_S = 8
@@ -82,10 +82,8 @@ class Hospital:
 
 
 @pytest.fixture
-def hospital(tmp_path: Path) -> Iterator[Hospital]:
-    (site,) = write_federation(
-        tmp_path / "hospitals", PhantomSettings(hospitals=1, studies=12, slices=8, matrix=64, seed=5), 1, lambda: None
-    )
+def hospital(draw_hospitals: DrawHospitals, tmp_path: Path) -> Iterator[Hospital]:
+    (site,) = draw_hospitals(tmp_path / "hospitals", 1)
     folder, (port, health) = tmp_path / "flower", free_ports(2)
     keys, line = folder / "keys", Line(port)
     keys.mkdir(parents=True)

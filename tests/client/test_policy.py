@@ -18,9 +18,9 @@ from client.site_settings import Policy, read_site
 from server.run_folder import read_metrics
 from server.settings import run_settings
 from simulation.engines.registry import run_with
-from simulation.phantom import PhantomSettings, write_federation
 from strategies.evaluation_records import SiteEvaluation
 from strategies.records import RoundPlan, Training
+from tests.conftest import DrawHospitals
 
 NOON = datetime(2026, 11, 25, 12, 0)
 WEIGHTS = np.zeros(3, np.float32)
@@ -159,10 +159,11 @@ def test_addresses(address: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_without_a_site_that_refuses_and_does_not_hold_it_against_it(tmp_path: Path) -> None:
+def test_a_run_goes_on_without_a_site_that_refuses_and_does_not_hold_it_against_it(
+    draw_hospitals: DrawHospitals, tmp_path: Path
+) -> None:
     """One hospital trains in no round, one clips its updates; figures come from both."""
-    hospitals = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
-    sites = write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None)
+    sites = draw_hospitals(tmp_path / "hospitals", 2)
     for site, limits in zip(sites, ("quiet_hours: ['00:00-00:00']", "clip_norm: 0.05"), strict=True):
         with (site / "site.yaml").open("a") as file:
             file.write(f"policy: {{{limits}}}\n")

@@ -26,7 +26,7 @@ from server.settings import RunSettings, run_settings, to_run_config
 from simulation.engines.loopback import HOST, free_ports, run_supernode, start_superlink, start_supernode
 from simulation.engines.programs import Programs, programs
 from simulation.engines.registry import run_with
-from simulation.phantom import PhantomSettings, write_federation
+from tests.conftest import DrawHospitals
 from tests.processes import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,9 +66,8 @@ class Federation:
 
 
 @pytest.fixture
-def federation(tmp_path: Path) -> Iterator[Federation]:
-    hospitals = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
-    sites = write_federation(tmp_path / "hospitals", hospitals, 1, lambda: None)
+def federation(draw_hospitals: DrawHospitals, tmp_path: Path) -> Iterator[Federation]:
+    sites = draw_hospitals(tmp_path / "hospitals", 2)
     port, *ports = free_ports(3)
     folder = tmp_path / "flower"
     folder.mkdir()

@@ -23,15 +23,15 @@ from simulation.federation import simulate
 from simulation.partition import find_sites, place, write_sites
 from simulation.phantom import PhantomSettings, write_federation
 from simulation.settings import read_config, simulation_settings
+from tests.conftest import DrawHospitals
 
 QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hospitals(draw_hospitals: DrawHospitals, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "hospitals"
-    settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
-    write_federation(folder, settings, 1, lambda: None)
+    draw_hospitals(folder, 3)
     return folder
 
 

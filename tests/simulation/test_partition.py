@@ -12,18 +12,17 @@ from client.site_settings import read_site
 from simulation.catalogue import CataloguedStudy, catalogue
 from simulation.deals import Dealing
 from simulation.partition import as_found, find_sites, place, write_sites
-from simulation.phantom import PhantomSettings, write_federation
 from simulation.placement import PlacedStudy, read_table, refuse_leakage, write_table
 from simulation.settings import simulation_settings
+from tests.conftest import DrawHospitals
 
 GRID = simulation_settings({}).run.model.preprocessing
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def found(draw_hospitals: DrawHospitals, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("data") / "hospitals"
-    settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
-    return write_federation(folder, settings, 1, lambda: None)
+    return draw_hospitals(folder, 3)
 
 
 @pytest.fixture(scope="module")

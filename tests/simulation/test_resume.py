@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulation.phantom import PhantomSettings, write_federation
+from tests.conftest import DrawHospitals
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from simulation.cli import main; main()", "run", "--workers", "2"]
@@ -35,10 +35,9 @@ NAMED = {
 
 
 @pytest.fixture(scope="module")
-def hospitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hospitals(draw_hospitals: DrawHospitals, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "hospitals"
-    settings = PhantomSettings(hospitals=SITES, studies=12, slices=8, matrix=64, seed=5)
-    write_federation(folder, settings, 1, lambda: None)
+    draw_hospitals(folder, SITES)
     return folder
 
 

@@ -14,14 +14,14 @@ from client.scorer import load_scorer
 from client.triage import find_studies, ranked, triage
 from client.worklist import choose_threshold, lines
 from simulation.federation import simulate
-from simulation.phantom import PhantomSettings, write_federation
 from simulation.settings import simulation_settings
+from tests.conftest import DrawHospitals
 
 
 @pytest.mark.slow
-def test_a_run_leaves_a_model_that_knows_its_threshold(tmp_path: Path) -> None:
+def test_a_run_leaves_a_model_that_knows_its_threshold(draw_hospitals: DrawHospitals, tmp_path: Path) -> None:
     hospitals, run = tmp_path / "hospitals", tmp_path / "run"
-    write_federation(hospitals, PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5), 1, lambda: None)
+    draw_hospitals(hospitals, 2)
     data = {"sources": {"folder": str(hospitals)}, "central": False}
     simulate(simulation_settings({"rounds": 2, "local_epochs": 1, "data": data}), run, 1, Console(quiet=True))
 

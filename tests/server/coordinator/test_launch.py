@@ -23,7 +23,7 @@ from server.coordinator.launching import launched_settings, stop, waiting_senten
 from server.coordinator.status import status_of
 from server.launch import Node
 from simulation.engines.loopback import free_ports
-from simulation.phantom import PhantomSettings, write_federation
+from tests.conftest import DrawHospitals
 from tests.processes import wait_until
 from tests.server.coordinator.test_up import admit_site, folder_for, needs_nginx
 
@@ -42,17 +42,14 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def hospitals_of(home: Home, folder: Path) -> list[Path]:
-    """Two that are admitted, in whose folders everything lies to connect."""
-    drawn = PhantomSettings(hospitals=2, studies=12, slices=8, matrix=64, seed=5)
-    hospitals = write_federation(folder, drawn, 1, lambda: None)
+def let_in(home: Home, hospitals: list[Path]) -> None:
+    """Admit hospitals, and lay everything into their folders that it takes to connect."""
     for hospital in hospitals:
         with (hospital / SITE_FILE).open("a") as file:
             file.write(f"policy:\n  coordinator: {LOOPBACK}:{home.settings.port}\n")
         make_node_key(hospital / "node.key")
         shutil.copy(home.authority, hospital / "ca.crt")
         admit(home, admission_file(read_site(hospital)), NOW)
-    return hospitals
 
 
 def test_all_admitted_sites_take_part_unless_some_are_named(home: Home, tmp_path: Path) -> None:
@@ -104,10 +101,11 @@ def test_who_is_missed_and_since_when() -> None:
 
 @pytest.mark.slow
 @needs_nginx
-def test_a_run_from_launch_to_its_report(tmp_path: Path) -> None:
+def test_a_run_from_launch_to_its_report(draw_hospitals: DrawHospitals, tmp_path: Path) -> None:
     """One hospital comes late, the run is stopped after a round and goes on."""
     home = folder_for(tmp_path / "fl", [LOOPBACK])
-    first, second = hospitals_of(home, tmp_path / "hospitals")
+    first, second = hospitals = draw_hospitals(tmp_path / "hospitals", 2)
+    let_in(home, hospitals)
     run, ports = home.runs / "first", free_ports(4)
 
     def started(block: ExitStack, *words: str | Path, stderr: int | None = None) -> subprocess.Popen[str]:

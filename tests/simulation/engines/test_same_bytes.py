@@ -13,7 +13,7 @@ from bloodnet_model.errors import RoundError, SettingsError
 from server.run_folder import MODEL, read_metrics
 from server.settings import RunSettings, run_settings
 from simulation.engines.registry import check_engine, run_with
-from simulation.phantom import PhantomSettings, write_federation
+from tests.conftest import DrawHospitals
 from tests.processes import wait_until
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -22,10 +22,9 @@ COMMAND = [sys.executable, "-c", "from simulation.cli import main; main()", "run
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def sites(draw_hospitals: DrawHospitals, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("data") / "hospitals"
-    settings = PhantomSettings(hospitals=3, studies=12, slices=8, matrix=64, seed=5)
-    return write_federation(folder, settings, 1, lambda: None)
+    return draw_hospitals(folder, 3)
 
 
 def digest(engine: str, settings: RunSettings, sites: list[Path], out: Path, workers: int) -> str:
