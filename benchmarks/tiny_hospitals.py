@@ -5,8 +5,6 @@ from typing import Any, Final
 
 import yaml
 
-from simulation.phantom import PhantomSettings, write_federation
-
 NETWORK: Final[dict[str, Any]] = {"preset": "small", "network": {"decoder_widths": [256, 64, 32, 32]}}
 """`small` with a wider deepest level of its decoder: 5.0 million parameters."""
 
@@ -17,6 +15,8 @@ _TRAINING: Final = {"slices_per_study": 1, "positive_slices_per_study": 1, "stud
 
 def drawn(folder: Path, hospitals: int) -> Path:
     """Hospitals of four studies of eight slices of 64 x 64: two train, which is one step, and two are tested on."""
+    from simulation.phantom import PhantomSettings, write_federation  # a second, and most want the network alone
+
     write_federation(folder, PhantomSettings(hospitals, _STUDIES, slices=8, matrix=64), 2, lambda: None)
     return folder
 
