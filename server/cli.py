@@ -16,8 +16,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
+_runs = typer.Typer()
 app.add_typer(cli_coordinator.app)
+app.add_typer(_runs)
 
 
 class Format(StrEnum):
@@ -34,7 +37,7 @@ def main() -> None:
     run_command(app)
 
 
-@app.command()
+@_runs.command()
 def resume(
     run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.", show_default=False)],
     federation: Annotated[
@@ -63,7 +66,7 @@ def resume(
     print(run / REPORT)
 
 
-@app.command()
+@_runs.command()
 def readmit(
     run: Annotated[Path, typer.Argument(help="Folder of a run that is going on or was stopped.", show_default=False)],
     sites: Annotated[
@@ -80,7 +83,7 @@ def readmit(
         print(ask_for(run, site))
 
 
-@app.command()
+@_runs.command()
 def report(
     runs: Annotated[
         list[Path],

@@ -189,7 +189,7 @@ def phantom(
     slices: Annotated[int, typer.Option(min=8, help="Slices a study.")] = 24,
     matrix: Annotated[int, typer.Option(min=64, help="Rows and columns of a slice.")] = 256,
     prevalence: Annotated[float, typer.Option(min=0, max=1, help="Share of studies with blood.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")] = 0,
     workers: Workers = None,
 ) -> None:
     """Write synthetic head CTs as DICOM series with labels and masks, one site folder a hospital."""

@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+import client.cli
+import server.cli
+import simulation.cli
 from strategies.admission import verified
 
 BIN = Path(sys.executable).parent
@@ -62,6 +68,18 @@ def test_help_reads_well(words: tuple[str, ...]) -> None:
     shown = call(*words, "--help")
     assert shown.returncode == 0
     assert all(expected in shown.stdout for expected in COMMANDS[words])
+
+
+@pytest.mark.parametrize("app", [simulation.cli.app, client.cli.app, server.cli.app])
+def test_every_argument_and_option_is_explained(app: typer.Typer) -> None:
+    assert list(unexplained(typer.main.get_command(app))) == []
+
+
+def unexplained(command: click.Command) -> Iterator[str]:
+    """Typer, with a click that is too new for it, forgets the help of arguments."""
+    yield from (f"{command.name} {one.name}" for one in command.params if not getattr(one, "help", None))
+    for part in getattr(command, "commands", {}).values():
+        yield from unexplained(part)
 
 
 def test_every_command_is_installed() -> None:

@@ -98,16 +98,16 @@ def _authority(home: Home) -> list[str]:
 
 
 def _certificate(home: Home) -> list[str]:
-    path, why = home.certificate, "written "
+    path, done = home.certificate, f"written  {home.certificate}"
     if path.exists():
         now, intact = shown(path), is_pair(path, home.keys / SERVER_KEY)
         left = now.days_left(datetime.now(UTC))
         if intact and now.hosts == set(home.names) and left > RENEWED_DAYS:
             return [f"kept     {path} (for {left} more days)"]
         reason = f"it had {left} days left" if left <= RENEWED_DAYS else "the hosts have changed"
-        why = f"renewed  ({reason if intact else 'its key was another'}; hospitals need nothing new)"
+        done = f"renewed  {path} ({reason if intact else 'its key was another'}; hospitals need nothing new)"
     new_certificate(home)
-    return [f"{why} {path}"]
+    return [done]
 
 
 def new_certificate(home: Home) -> None:
