@@ -16,8 +16,11 @@ from simulation.cli_options import (
     DataFolder,
     Datasets,
     EngineName,
+    LocalEpochs,
     PresetName,
+    Rounds,
     Sites,
+    Studies,
     Workers,
     stderr,
 )
@@ -53,14 +56,14 @@ def run(
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Of dirichlet and quantity; smaller is more uneven.")] = None,
     min_studies: Annotated[int | None, typer.Option(help="Fewest studies a site is dealt.")] = None,
-    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
+    studies: Studies = None,
     strategy: Annotated[str | None, typer.Option(help=STRATEGY_HELP)] = None,
     parameter: Annotated[
         list[str] | None, typer.Option(help="Of the strategy, as NAME=VALUE; again for another.")
     ] = None,
     proximal_mu: Annotated[float | None, typer.Option(help="The same as --parameter proximal_mu=VALUE.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
-    local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    rounds: Rounds = None,
+    local_epochs: LocalEpochs = None,
     local_steps: Annotated[
         int | None, typer.Option(help="At most so many optimiser steps at each site and round; 0 is whole epochs.")
     ] = None,

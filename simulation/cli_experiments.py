@@ -7,9 +7,24 @@ from typing import Annotated
 
 import typer
 
-from simulation.cli_options import AsJson, ConfigFile, DataFolder, Datasets, PresetName, Sites, Workers, stderr
+from simulation.cli_options import (
+    AsJson,
+    ConfigFile,
+    DataFolder,
+    Datasets,
+    LocalEpochs,
+    PresetName,
+    Rounds,
+    Sites,
+    Studies,
+    Workers,
+    stderr,
+)
 
 app = typer.Typer()
+
+ComparedStudies = Annotated[int | None, typer.Option(help="Synthetic studies a hospital; 220 unless given.")]
+TrainingsSeed = Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")]
 
 COMPARED_STUDIES = 220
 """Synthetic studies a hospital where ways of training are compared: differences need more patients than an AUC."""
@@ -30,11 +45,11 @@ def compare(
     dataset: Datasets = None,
     data: DataFolder = None,
     sites: Sites = None,
-    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital; 220 unless given.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
-    local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    studies: ComparedStudies = None,
+    rounds: Rounds = None,
+    local_epochs: LocalEpochs = None,
     preset: PresetName = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
+    seed: TrainingsSeed = None,
     config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder, runs/comparison-DATE-TIME unless given; what was stopped goes on.")
@@ -80,12 +95,12 @@ def ablate(
     dataset: Datasets = None,
     data: DataFolder = None,
     sites: Sites = None,
-    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital; 220 unless given.")] = None,
+    studies: ComparedStudies = None,
     preset: PresetName = None,
     most_steps: Annotated[
         int | None, typer.Option(min=1, help="Patience: steps after which an arm ends without a plateau.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
+    seed: TrainingsSeed = None,
     config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder, runs/ablation-DATE-TIME unless given; what was stopped goes on.")
@@ -135,11 +150,11 @@ def poison(
     dataset: Datasets = None,
     data: DataFolder = None,
     sites: Sites = None,
-    studies: Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of training.")] = None,
-    local_epochs: Annotated[int | None, typer.Option(help="Epochs at each site and round.")] = None,
+    studies: Studies = None,
+    rounds: Rounds = None,
+    local_epochs: LocalEpochs = None,
     preset: PresetName = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the data, and of all trainings.")] = None,
+    seed: TrainingsSeed = None,
     config: ConfigFile = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder, runs/poisoners-DATE-TIME unless given; what was stopped goes on.")

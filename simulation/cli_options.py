@@ -20,6 +20,9 @@ STRATEGY_HELP = (
     "or module:Class of a Flower strategy."
 )
 Sites = Annotated[int | None, typer.Option(help="Number of virtual hospitals.")]
+Studies = Annotated[int | None, typer.Option(help="Synthetic studies a hospital.")]
+Rounds = Annotated[int | None, typer.Option(help="Rounds of training.")]
+LocalEpochs = Annotated[int | None, typer.Option(help="Epochs at each site and round.")]
 PresetName = Annotated[
     str | None, typer.Option(help="tiny (2 CPU cores, minutes), small (5 M parameters) or base (25 M).")
 ]
