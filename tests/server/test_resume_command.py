@@ -158,7 +158,7 @@ def test_what_cannot_go_on_is_said(tmp_path: Path) -> None:
 
 def test_a_finished_run_goes_on_only_from_a_round(tmp_path: Path) -> None:
     run = begun(tmp_path / "run", SETTINGS)
-    write_metrics(run, {"test": {"pooled": {}}, "comparisons": [], "cross_site": None})
+    write_metrics(run, {"test": {"pooled": {}}, "comparisons": [], "cross_site": None, "rounds": []})
     assert resumable(run) == SETTINGS  # what comes after the last round may still be going on
     Journal.read(run).finish()
     with pytest.raises(DataError, match=r"is finished; its report is .*report\.html"):
