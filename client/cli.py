@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
 
 Folder = Annotated[Path, typer.Argument(help="Site folder: it holds site.yaml and labels.csv.", show_default=False)]

@@ -144,7 +144,7 @@ class SuperLink:
         except httpx.HTTPError as error:
             raise NoAnswer(
                 f"{self.name}: no SuperLink answers at {self._address} ({error}); start it by "
-                f"`bloodnet-server up`, or mend its address and certificate in {flower_config()}."
+                f"`bloodnet-server up`, or mend the address where {self.name} is described."
             ) from None
 
 

@@ -30,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
 app.add_typer(cli_experiments.app)
 app.add_typer(cli_reproduce.app, name="reproduce")

@@ -1,7 +1,7 @@
 """Who was turned away at the door: as nginx writes it down, and as `status` says it."""
 
 import subprocess
-import time
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,8 +38,10 @@ def test_a_day_of_refusals_in_one_line(home: Home) -> None:
 
 def test_what_was_put_aside_still_counts_and_no_more_than_two_logs_are_kept(home: Home) -> None:
     log = home.nginx / REFUSED
-    with subprocess.Popen(["sh", "-c", "trap 'exit 7' HUP; while true; do sleep 0.1; done"]) as nginx:
-        time.sleep(0.5)  # until it listens
+    waits = "import signal, sys; signal.signal(signal.SIGHUP, lambda *_: sys.exit(7)); print(flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE) as nginx:
+        assert nginx.stdout is not None
+        nginx.stdout.readline()  # it listens
         log.write_text(LINES)
         keep_small(home, nginx)
         assert (nginx.poll(), log.exists()) == (None, True)
