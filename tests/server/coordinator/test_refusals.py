@@ -27,6 +27,10 @@ def home(tmp_path: Path) -> Home:
     return initialise(tmp_path / "fl", ["fl.example.org"], None).home
 
 
+WAITS = "import signal, sys; signal.signal(signal.SIGHUP, lambda *_: sys.exit(7)); print(flush=True); signal.pause()"
+"""Of somebody who is told by SIGHUP, also where a shell has that ignored."""
+
+
 def test_a_day_of_refusals_in_one_line(home: Home) -> None:
     assert refusals_sentence(refusals(home, NOW), NOW) == ""
     (home.nginx / REFUSED).write_text(LINES)
@@ -38,8 +42,7 @@ def test_a_day_of_refusals_in_one_line(home: Home) -> None:
 
 def test_what_was_put_aside_still_counts_and_no_more_than_two_logs_are_kept(home: Home) -> None:
     log = home.nginx / REFUSED
-    waits = "import signal, sys; signal.signal(signal.SIGHUP, lambda *_: sys.exit(7)); print(flush=True); signal.pause()"
-    with subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE) as nginx:
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE) as nginx:
         assert nginx.stdout is not None
         nginx.stdout.readline()  # it listens
         log.write_text(LINES)
