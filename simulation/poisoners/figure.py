@@ -58,4 +58,4 @@ def _ends(found: Mapping[str, Any]) -> tuple[float, float]:
     shown = [0.5]
     for arm in found["arms"]:
         shown += [*arm["auc"]["by_seed"], *(arm["auc"]["interval"] or ())]
-    return float(np.floor(min(shown) * 20) / 20), min(1.0, float(np.ceil(max(shown) * 20) / 20))
+    return float(np.floor(min(shown) * 20 - 0.2) / 20), min(1.0, float(np.ceil(max(shown) * 20 + 0.2) / 20))
