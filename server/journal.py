@@ -202,7 +202,7 @@ class Journal:
         self._log.append({**event, "settings": digest})
 
     def planned(self, number: int) -> frozenset[str] | None:
-        """The sites that a round asks; None where it has not begun."""
+        """The sites that a round asks which is not over; None where it has not begun."""
         plans = self._events("plan", number)
         return frozenset(plans[-1]["sites"]) if plans else None
 

@@ -23,8 +23,12 @@ def end_with_parent(arguments: Sequence[str] = sys.argv, grace_s: float = _GRACE
     What counts is in the journal, so the process may end at any moment.
     """
     if _OPTION in arguments:
-        parent = int(arguments[arguments.index(_OPTION) + 1])
-        Thread(target=_watch, args=(parent, grace_s), daemon=True).start()
+        outlive(int(arguments[arguments.index(_OPTION) + 1]), grace_s)
+
+
+def outlive(parent: int, grace_s: float = _GRACE_S) -> None:
+    """This process ends so long after its parent, whatever its main thread waits for then."""
+    Thread(target=_watch, args=(parent, grace_s), daemon=True).start()
 
 
 def _watch(parent: int, grace_s: float) -> None:

@@ -5,15 +5,15 @@ It answers at once, as a hospital's does, and ends when process PID does.
 
 import sys
 
-from flwr.supercore.app_utils import start_parent_process_monitor
 from flwr.supernode.cli import flower_supernode
 
 from client.receiving import answer_at_once
+from simulation.engines.flower_command import end_with
 
 
 def main() -> None:
     parent, address, *sys.argv = sys.argv[1:]
-    start_parent_process_monitor(int(parent))
+    end_with(int(parent))
     answer_at_once(address)
     flower_supernode()
 
