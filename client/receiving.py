@@ -11,10 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
+from threading import Lock, Thread
 from typing import Any, Final
 
+import httpx
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
 from flwr.supercore.constant import TaskType
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
@@ -25,6 +28,7 @@ from client.guard import MODULE, PULL
 
 _EAGER_S: Final = 20.0
 _POLL_S: Final = 0.3
+_AGAIN_S: Final = 10.0
 
 Pull = Callable[..., int | None]
 """Flower's: fetches a message, and returns the number of its run; None where there is none."""
@@ -33,7 +37,9 @@ Pull = Callable[..., int | None]
 def answer_at_once(address: str) -> None:
     """From now on a SuperNode of this process does so; `address` is its own, on loopback."""
     node = import_module(MODULE)
-    setattr(node, PULL, eager(getattr(node, PULL), Starter(address).start))
+    starter = Starter(address)
+    setattr(node, PULL, eager(getattr(node, PULL), starter.start))
+    Thread(target=starter.start_again, daemon=True).start()
 
 
 def eager(pull: Pull, on_message: Callable[[], None]) -> Pull:
@@ -58,7 +64,7 @@ class Starter:
     """Starts the app for what the SuperNode has received, through a process that has everything ready."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self._address, self._lock = address, Lock()
         self._process = self._ready()
         self._client = RuntimeHttpClient.from_server_address(
             server_address=address,
@@ -70,14 +76,22 @@ class Starter:
 
     def start(self) -> None:
         """Where there is something to start: of a refused bundle there is nothing."""
-        task = self._client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
-        if not task.token:
-            return
-        if self._process.poll() is not None:  # it was killed
-            self._process = self._ready()
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{task.token}\n")
-        self._process.stdin.flush()
+        with self._lock:
+            task = self._client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
+            if not task.token:
+                return
+            if self._process.poll() is not None:  # it was killed
+                self._process = self._ready()
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{task.token}\n")
+            self._process.stdin.flush()
+
+    def start_again(self, every_s: float = _AGAIN_S) -> None:
+        """For ever: an app that was killed before it had begun is one to start once more, when its lease is over."""
+        while True:
+            time.sleep(every_s)
+            with suppress(httpx.HTTPError):
+                self.start()
 
     def _ready(self) -> "subprocess.Popen[str]":
         """Its command line says what it starts, for whoever looks for that."""

@@ -1,10 +1,13 @@
 """When a node asks whether there is something to do."""
 
+import subprocess
 from collections.abc import Callable
+from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 
-from client.receiving import eager
+from client.receiving import Starter, eager
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +34,20 @@ def test_where_nothing_comes_it_asks_no_more_often_than_flower(monkeypatch: pyte
     pull = eager(pulled(answers), lambda: None)
     assert [pull(), pull()] == [5, None]
     assert answers == [None, 7]
+
+
+def test_an_app_that_was_killed_before_it_began_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = ["", "", "its-token"]  # that of a killed one is given again when its lease is over
+
+    def acquired(_: object) -> SimpleNamespace:
+        if not tokens:
+            Event().wait()  # it would go on for ever
+        return SimpleNamespace(token=tokens.pop(0))
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as told:
+        monkeypatch.setattr(Starter, "_ready", lambda _: told)
+        starter = Starter("127.0.0.1:1")
+        monkeypatch.setattr(starter, "_client", SimpleNamespace(AcquireTask=acquired))
+        Thread(target=starter.start_again, args=(0.0,), daemon=True).start()
+        assert told.stdout is not None
+        assert told.stdout.readline() == "its-token\n"
