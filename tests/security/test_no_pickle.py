@@ -80,7 +80,7 @@ def _dangers_of_call(name: str, words: dict[str | None, ast.expr]) -> Iterator[s
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_code_runs_what_it_reads(room: str) -> None:
-    files = sorted((ROOT / room).rglob("*.py"))
+    files = sorted(path for path in (ROOT / room).rglob("*.py") if ".venv" not in path.parts)  # the benchmarks make one
     assert files
     assert {path.relative_to(ROOT): found for path in files if (found := list(dangers(path.read_text())))} == {}
 
