@@ -117,11 +117,12 @@ def test_a_killed_serverapp_and_then_a_killed_superlink(federation: Federation, 
 
 @pytest.mark.slow
 def test_a_supernode_that_was_killed_at_work_is_asked_again(federation: Federation, tmp_path: Path) -> None:
-    settings, out, name = SETTINGS.model_copy(update={"rounds": 1}), tmp_path / "run", "hospital-1"
+    out, name = tmp_path / "run", "hospital-1"
+    settings = SETTINGS.model_copy(update={"rounds": 1, "local_epochs": 20})  # long enough to be seen at work
     run_with("local", settings, federation.folders, tmp_path / "whole", 2)
+    began = time.time()
     run = federation.link.start({**to_run_config(settings), OUT: str(out)})
     wait_until(lambda: "plan" in events(out))
-    began = time.time()
     wait_until(lambda: any(one.create_time() > began for one in federation.of(name, "flwr-clientapp")))
     for process in federation.of(name, "flower-supernode"):
         process.kill()
