@@ -90,7 +90,7 @@ class Starter:
         """For ever: an app that was killed before it had begun is one to start once more, when its lease is over."""
         while True:
             time.sleep(every_s)
-            with suppress(httpx.HTTPError):
+            with suppress(httpx.HTTPError, OSError):  # or its process died just now: the lease will end again
                 self.start()
 
     def _ready(self) -> "subprocess.Popen[str]":
