@@ -1,9 +1,13 @@
-"""Training of `base` on this machine's GPU by `train_round`: slices a second, and how near they come to the chip."""
+"""Training on this machine's GPU by `train_round`: slices a second, and how near they come to the chip.
+
+Beside it, the same steps with each kernel launched from Python, in place of all at once.
+"""
 
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -13,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training import batch_of, study_of
 from bloodnet_model.batches import Batch
-from bloodnet_model.device import best_device, compiled
+from bloodnet_model.device import best_device
 from bloodnet_model.gradients import batch_losses
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.schedule import Schedule, steps_per_epoch
@@ -25,24 +29,30 @@ _EPOCHS: Final = 10
 _NOT_THE_MODELS: Final = ("Memcpy", "Memset", "grid_sampler", "affine_grid")
 
 
-def measure() -> dict[str, float]:
+def measure() -> dict[str, dict[str, float]]:
     """Nothing where there is no GPU."""
     if not torch.cuda.is_available():
         print("  no GPU here")
         return {}
-    settings, device = model_settings("base"), best_device()
-    network, size = build_network(settings, 0).to(device), settings.training.studies_per_step
-    round_s = _least_seconds(partial(train, network, settings), times=3)
-    step_s = round_s / _EPOCHS / steps_per_epoch(_STUDIES, size)
-    rate = flops_of_a_step(network, settings, device) / step_s
+    rate = convolution_rate(best_device())
+    print(f"  {torch.cuda.get_device_name()}: its convolutions run at {rate / 1e12:.0f} TFLOP/s")
+    return {preset: _measured(model_settings(preset), rate) for preset in ("small", "base")}
+
+
+def _measured(settings: ModelSettings, rate: float) -> dict[str, float]:
+    network, size = build_network(settings, 0).to(best_device()), settings.training.studies_per_step
+    steps = _EPOCHS * steps_per_epoch(_STUDIES, size)
+    step_s = _least_seconds(partial(train, network, settings), times=2) / steps
+    with patch("bloodnet_model.recorded._UNRECORDED", steps):
+        launched_s = _least_seconds(partial(train, network, settings), times=1) / steps
+    kernels_s = seconds_of_kernels(network, settings) / steps
     results = {
         "slices_per_s": round(size * settings.training.slices_per_study / step_s, 1),
-        "kernels_share": round(share_of_kernels(network, settings), 3),
-        "tflops": round(rate / 1e12, 1),
-        "of_convolution_rate": round(rate / convolution_rate(device), 3),
-        "compiling_gains": round(gain_of_compiling(network, settings, device), 2),
+        "recording_gains": round(launched_s / step_s, 2),
+        "kernels_share": round(kernels_s / step_s, 3),
+        "of_convolution_rate": round(flops_of_a_step(network, settings, best_device()) / step_s / rate, 3),
     }
-    print(f"  base on {torch.cuda.get_device_name(device)}: {results}")
+    print(f"  {settings.preset:<6}{1e3 * step_s:6.1f} ms a step: {results}")
     return results
 
 
@@ -51,13 +61,13 @@ def train(network: BloodNet, settings: ModelSettings) -> None:
     train_round(network, [study_of(settings)] * _STUDIES, settings, Schedule(1, 1, _EPOCHS), np.random.default_rng(0))
 
 
-def share_of_kernels(network: BloodNet, settings: ModelSettings) -> float:
-    """Of the time of a round, what the GPU spends in kernels that neither copy nor augment."""
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        elapsed_s = _seconds(lambda: train(network, settings))
+def seconds_of_kernels(network: BloodNet, settings: ModelSettings) -> float:
+    """Of a round, what the GPU spends in kernels that neither copy nor augment."""
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        train(network, settings)
     kernels = [e for e in seen.key_averages() if e.device_type.name == "CUDA" and not e.is_user_annotation]
     own = [kernel for kernel in kernels if not any(name in kernel.key for name in _NOT_THE_MODELS)]
-    return float(sum(kernel.self_device_time_total for kernel in own)) / 1e6 / elapsed_s
+    return float(sum(kernel.self_device_time_total for kernel in own)) / 1e6
 
 
 def flops_of_a_step(network: BloodNet, settings: ModelSettings, device: torch.device) -> float:
@@ -65,12 +75,6 @@ def flops_of_a_step(network: BloodNet, settings: ModelSettings, device: torch.de
     with FlopCounterMode(display=False) as counter:
         _forward_and_backward(network, batch_of(settings, device), settings)
     return float(counter.get_total_flops())
-
-
-def gain_of_compiling(network: BloodNet, settings: ModelSettings, device: torch.device) -> float:
-    batch, ways = batch_of(settings, device), (network, compiled(network, device, steps=10**9))
-    eager_s, compiled_s = (_least_seconds(partial(_forward_and_backward, way, batch, settings)) for way in ways)
-    return eager_s / compiled_s
 
 
 def convolution_rate(device: torch.device) -> float:
@@ -89,7 +93,7 @@ def _forward_and_backward(network: BloodNet, batch: Batch, settings: ModelSettin
 
 
 def _least_seconds(run: Callable[[], object], times: int = 20) -> float:
-    run()  # fills the allocator, and compiles what is to be compiled
+    run()  # fills the allocator
     return min(_seconds(run) for _ in range(times))
 
 

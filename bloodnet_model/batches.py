@@ -48,8 +48,7 @@ def slice_stack(study: Study, chosen: NDArray[np.int64], neighbours: int, device
 
     Returns float32 (chosen, (2 * neighbours + 1) * windows, rows, columns), channels_last.
     """
-    windows = sent(_windows(study, chosen, neighbours), device)
-    return scaled(windows).contiguous(memory_format=torch.channels_last)
+    return scaled(_windows([(study, chosen)], neighbours, device)).contiguous(memory_format=torch.channels_last)
 
 
 def scaled(windows: Tensor) -> Tensor:
@@ -57,12 +56,14 @@ def scaled(windows: Tensor) -> Tensor:
     return windows.to(torch.float32).mul_(2 / 255).sub_(1)
 
 
-def _windows(study: Study, chosen: NDArray[np.int64], neighbours: int) -> NDArray[np.uint8]:
-    """uint8 (chosen, (2 * neighbours + 1) * windows, rows, columns)."""
-    offsets = np.arange(-neighbours, neighbours + 1)
-    which = np.clip(chosen[:, None] + offsets, 0, study.slices - 1)
-    windows: NDArray[np.uint8] = study.windows[which].reshape(len(chosen), -1, *study.windows.shape[2:])
-    return windows
+def _windows(pairs: Sequence[tuple[Study, NDArray[np.int64]]], neighbours: int, device: torch.device) -> Tensor:
+    """uint8 (chosen, (2 * neighbours + 1) * windows, rows, columns) on `device`, one study after the other."""
+    counts, offsets = [len(chosen) for _, chosen in pairs], np.arange(-neighbours, neighbours + 1)
+    shape = sum(counts), len(offsets), *pairs[0][0].windows.shape[1:]
+    gathered = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")  # where a GPU takes it from
+    for (study, chosen), part in zip(pairs, torch.split(gathered, counts), strict=True):
+        np.take(study.windows, chosen[:, None] + offsets, 0, out=part.numpy(), mode="clip")  # edges are repeated
+    return gathered.flatten(1, 2).to(device, non_blocking=True)
 
 
 def unpack_mask(mask_bits: NDArray[np.uint8], device: torch.device = CPU) -> Tensor:
@@ -132,7 +133,7 @@ def make_batch(
         ]
     )
     slices, masks = augment(
-        scaled(sent(np.concatenate([_windows(study, which, neighbours) for study, which in pairs]), device)),
+        scaled(_windows(pairs, neighbours, device)),
         unpack_mask(np.concatenate([study.mask_bits[which] for study, which in pairs]), device),
         changes,
     )

@@ -1,12 +1,9 @@
 """The device a site trains on, the precision that is fast there, and what it has memory for."""
 
-import shutil
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
-from typing import Final, TypeVar, cast
+from typing import Final
 
 import torch
-from torch import nn
 
 from bloodnet_model.errors import NoGpu
 from bloodnet_model.settings import DeviceChoice
@@ -15,17 +12,12 @@ NO_GPU: Final = (
     "`device: gpu` is set, and PyTorch finds no GPU; install PyTorch with CUDA, give the container its GPU "
     "(`--gpus all`), or set `device: auto`."
 )
-_COMPILING_PAYS_FROM: Final = 5000
-"""Steps of a round over which the minute that compiling takes is earned back, at some 10 ms a step: an estimate."""
-_OLDEST_COMPILED: Final = (7, 0)  # compute capability that Triton writes kernels for
-
-N = TypeVar("N", bound=nn.Module)
 
 
 def best_device(choice: DeviceChoice = "auto") -> torch.device:
     """The first GPU, or the CPU where there is none or none is wanted; raises NoGpu where one is demanded."""
     if choice != "cpu" and torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", 0)  # a share of memory can only be set for one that is numbered
     if choice == "gpu":
         raise NoGpu(NO_GPU)
     return torch.device("cpu")
@@ -50,25 +42,9 @@ def new_scaler(device: torch.device) -> torch.amp.GradScaler:
     return torch.amp.GradScaler(device.type, enabled=device.type == "cuda" and not has_fast_bfloat16(device))
 
 
-def compiled(network: N, device: torch.device, steps: int) -> N:
-    """`network` with kernels of its own, over the same weights, where that pays: many steps on a recent GPU.
-
-    Not on a CPU: there the first step takes one to two minutes, and the later ones gain nothing.
-    """
-    if device.type != "cuda" or steps < _COMPILING_PAYS_FROM or not _can_compile(device):
-        return network
-    return cast(N, torch.compile(network, dynamic=False))
-
-
 def free_memory(device: torch.device) -> int | None:
     """Bytes that PyTorch can still take on a GPU, what it has taken and not in use among them; None for a CPU."""
     if device.type != "cuda":
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
-
-
-def _can_compile(device: torch.device) -> bool:
-    """Whether Triton is there, a compiler that it needs, and a GPU that it knows."""
-    tools = find_spec("triton") and any(map(shutil.which, ("cc", "gcc", "clang")))
-    return bool(tools) and torch.cuda.get_device_capability(device) >= _OLDEST_COMPILED

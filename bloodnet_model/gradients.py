@@ -1,6 +1,7 @@
 """The losses of a batch and their gradients, in as few parts as the device has memory for."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from bloodnet_model.batches import Batch
 from bloodnet_model.device import autocast
 from bloodnet_model.losses import Losses, joint_loss
 from bloodnet_model.network import BloodNet, learns_masks, shown_to_oracle
+from bloodnet_model.recorded import Recorded
 from bloodnet_model.settings import TrainingSettings
 
 
@@ -22,27 +24,40 @@ class Gradients:
         self._network, self._settings, self._scaler = network, settings, scaler
         self._studies_at_once = settings.studies_per_step
         self._fewest = 2 if network.link == "shuffled" else 1  # alone, a study would be shown masks of its own
+        self._filled = self._recorded()
 
     def of(self, batch: Batch) -> Tensor:
-        """(4,): the losses of `batch` in the order of `Losses`; raises torch.OutOfMemoryError where nothing fits."""
+        """(4,): the losses of `batch` in the order of `Losses`, until the next call.
+
+        Raises torch.OutOfMemoryError where nothing fits.
+        """
         while True:
             try:
-                self._network.zero_grad(set_to_none=True)
-                return self._accumulated(batch)
+                return self._filled(batch)
             except torch.OutOfMemoryError:
                 if self._studies_at_once <= self._fewest:
                     raise
             self._studies_at_once //= 2  # for the rest of the round
+            self._filled = self._recorded()
             torch.cuda.empty_cache()  # only here: while the error is handled, it holds what did not fit
 
-    def _accumulated(self, batch: Batch) -> Tensor:
-        sums = torch.zeros(len(Losses._fields), device=batch.slices.device)
-        for part in parts(batch, self._studies_at_once):
-            losses = batch_losses(self._network, part, self._settings)
-            share = len(part.study_labels) / len(batch.study_labels)
-            self._scaler.scale(losses.total * share).backward()  # type: ignore[no-untyped-call]
-            sums += share * torch.stack(losses).detach()
-        return sums
+    def _recorded(self) -> Recorded:
+        fill = partial(_fill, self._network, self._settings, self._scaler, self._studies_at_once)
+        return Recorded(fill, list(self._network.parameters()))
+
+
+def _fill(
+    network: BloodNet, settings: TrainingSettings, scaler: torch.amp.GradScaler, studies_at_once: int, batch: Batch
+) -> Tensor:
+    """The losses; of the parts, the gradients are summed up in place of what there was."""
+    network.zero_grad(set_to_none=True)
+    sums = torch.zeros(len(Losses._fields), device=batch.slices.device)
+    for part in parts(batch, studies_at_once):
+        losses = batch_losses(network, part, settings)
+        share = len(part.study_labels) / len(batch.study_labels)
+        scaler.scale(losses.total * share).backward()  # type: ignore[no-untyped-call]
+        sums += share * torch.stack(losses).detach()
+    return sums
 
 
 def parts(batch: Batch, studies: int) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 Batches come in the order of their tasks, and each is made from its task alone: which thread does it changes no bit.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -20,7 +21,8 @@ def batches_ahead(make: Callable[[T], Batch], tasks: Iterable[T], device: torch.
     if device.type != "cuda":
         yield from map(make, tasks)
         return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # PyTorch hands streams out again after 32 of a priority: of the usual one, it could be that of a recording.
+    stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def made(task: T) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(stream):
@@ -35,13 +37,23 @@ def batches_ahead(make: Callable[[T], Batch], tasks: Iterable[T], device: torch.
 
 
 def one_ahead(make: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-    """`make(task)` of each task in order; the next one is under way in a thread while one is worked on."""
+    """`make(task)` of each task in order; the next one is under way in a thread while one is worked on.
+
+    One that finds no memory beside that work is made again in its turn, when the work is over.
+    """
     with ThreadPoolExecutor(1) as thread:
-        waiting: Future[R] | None = None
+        waiting: deque[tuple[Future[R], T]] = deque()
         for task in tasks:
-            coming = thread.submit(make, task)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+            waiting.append((thread.submit(make, task), task))
+            if len(waiting) > 1:
+                yield _in_its_turn(make, *waiting.popleft())
+        for future, task in waiting:
+            yield _in_its_turn(make, future, task)
+
+
+def _in_its_turn(make: Callable[[T], R], future: Future[R], task: T) -> R:
+    try:
+        return future.result()
+    except torch.OutOfMemoryError:
+        pass  # and again outside: while the error is handled, it holds what did not fit
+    return make(task)

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bloodnet_model.batches import Batch, Draw, epochs_of, make_batch
-from bloodnet_model.device import compiled, new_scaler
+from bloodnet_model.device import new_scaler
 from bloodnet_model.errors import DataError, TrainingDiverged
 from bloodnet_model.gradients import Gradients
 from bloodnet_model.network import BloodNet
@@ -76,7 +76,7 @@ def train_round(
     average = _new_average(network, training.ema_decay)
     scaler = new_scaler(device)
     network.train()
-    gradients = Gradients(compiled(network, device, steps), training, scaler)
+    gradients = Gradients(network, training, scaler)
     sums = torch.zeros(4, dtype=torch.float64, device=device)
     for step, batch in enumerate(_batches(studies, settings, schedule.epochs, steps, device, rng), start=1):
         done = (schedule.round - 1) * steps + step - 1

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from bloodnet_model.device import autocast, best_device, compiled, free_memory, has_fast_bfloat16, new_scaler
+from bloodnet_model.device import autocast, best_device, free_memory, has_fast_bfloat16, new_scaler
 from bloodnet_model.errors import NoGpu
-from bloodnet_model.network import build_network
-from bloodnet_model.settings import ModelSettings
 
 CPU = torch.device("cpu")
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -31,7 +29,5 @@ def test_a_cpu_computes_in_bfloat16_where_it_has_it_and_in_float32_elsewhere() -
     assert not new_scaler(CPU).is_enabled()
 
 
-def test_nothing_is_compiled_for_a_cpu(small: ModelSettings) -> None:
-    network = build_network(small, 0)
-    assert compiled(network, CPU, 10**6) is network
+def test_a_cpus_memory_is_not_asked_for() -> None:
     assert free_memory(CPU) is None

@@ -45,6 +45,17 @@ def test_an_error_comes_in_its_turn() -> None:
         next(results)
 
 
+def test_what_finds_no_memory_beside_the_work_is_made_again_when_its_turn_has_come() -> None:
+    mine = threading.get_ident()
+
+    def make(task: int) -> int:
+        if task == 2 and threading.get_ident() != mine:
+            raise torch.OutOfMemoryError
+        return task
+
+    assert list(one_ahead(make, range(4))) == [0, 1, 2, 3]
+
+
 def test_a_consumer_that_stops_leaves_no_thread() -> None:
     before = threading.active_count()
     results = one_ahead(str, range(100))

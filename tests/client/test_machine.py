@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bloodnet_model.errors import NoGpu
-from client.machine import memory_bytes, processor_name, this_machine, within_limits
+from client.machine import GIB, memory_bytes, processor_name, this_machine, within_limits
 from client.site_settings import SiteSettings
 from client.workers import usable_cores
 
@@ -40,6 +40,15 @@ def test_a_gpu_that_is_demanded_and_not_there_stops_the_work() -> None:
         pass
     with within_limits(allowing(device="auto", gpu_memory_share=0.5)):
         pass
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_share_of_the_gpus_memory_is_all_that_a_site_takes() -> None:
+    half = torch.cuda.get_device_properties(0).total_memory // 2
+    with within_limits(allowing(gpu_memory_share=0.5)), pytest.raises(torch.OutOfMemoryError):
+        torch.empty(half + GIB, dtype=torch.uint8, device="cuda")
+    with within_limits(allowing()):
+        torch.empty(half + GIB, dtype=torch.uint8, device="cuda")
 
 
 def test_a_machine_is_what_the_site_may_use_of_it(tmp_path: Path) -> None:
