@@ -86,10 +86,10 @@ class Starter:
             self._process.stdin.write(f"{task.token}\n")
             self._process.stdin.flush()
 
-    def start_again(self, every_s: float = _AGAIN_S) -> None:
+    def start_again(self) -> None:
         """For ever: an app that was killed before it had begun is one to start once more, when its lease is over."""
         while True:
-            time.sleep(every_s)
+            time.sleep(_AGAIN_S)
             with suppress(httpx.HTTPError, OSError):  # or its process died just now: the lease will end again
                 self.start()
 

@@ -1,13 +1,24 @@
 """When a node asks whether there is something to do."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
+import uvicorn
+from flwr.supercore.constant import TaskType
+from flwr.supercore.date import now
+from flwr.supercore.object_store import ObjectStoreFactory
+from flwr.supernode.main import create_app
+from flwr.supernode.nodestate import InMemoryNodeState, NodeStateFactory
 
-from client.receiving import Starter, eager
+from client.guard import MODULE, PULL
+from client.receiving import Starter, answer_at_once, eager
+from simulation.engines.loopback import HOST, free_ports
+from tests.processes import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -36,18 +47,49 @@ def test_where_nothing_comes_it_asks_no_more_often_than_flower(monkeypatch: pyte
     assert answers == [None, 7]
 
 
+@contextmanager
+def runtime_api(state_factory: NodeStateFactory) -> Iterator[str]:
+    """Flower's own, at which a SuperNode's apps fetch what they are to do; its address, on loopback."""
+    port = free_ports(1)[0]
+    config = uvicorn.Config(create_app(state_factory), host=HOST, port=port, log_level="warning", ws="none")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started
+        yield f"{HOST}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 def test_an_app_that_was_killed_before_it_began_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = ["", "", "its-token"]  # that of a killed one is given again when its lease is over
+    node = import_module(MODULE)
+    monkeypatch.setattr(node, PULL, getattr(node, PULL))  # which is put back, for it is wrapped
+    flower = NodeStateFactory(ObjectStoreFactory())
+    state = flower.state()
+    assert isinstance(state, InMemoryNodeState)
+    task = state.create_task(TaskType.CLIENT_APP, 1)
+    assert task is not None
+    killed = state.claim_task(task)
+    over = Event()
 
-    def acquired(_: object) -> SimpleNamespace:
-        if not tokens:
-            Event().wait()  # it would go on for ever
-        return SimpleNamespace(token=tokens.pop(0))
+    def story() -> Iterator[None]:
+        yield  # before the first look; the killed one's lease is not over yet
+        state.task_token_store[task].active_until = now()
+        yield
+        over.set()
+        Event().wait()  # it would go on for ever
 
+    pauses = story()
+    monkeypatch.setattr("client.receiving.time", SimpleNamespace(sleep=lambda _: next(pauses)))
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as told:
         monkeypatch.setattr(Starter, "_ready", lambda _: told)
-        starter = Starter("127.0.0.1:1")
-        monkeypatch.setattr(starter, "_client", SimpleNamespace(AcquireTask=acquired))
-        Thread(target=starter.start_again, args=(0.0,), daemon=True).start()
-        assert told.stdout is not None
-        assert told.stdout.readline() == "its-token\n"
+        with runtime_api(flower) as address:
+            answer_at_once(address)
+            assert over.wait(60)
+        started = told.communicate()[0].split()
+    assert len(started) == 1
+    assert started != [killed]
+    assert state.get_task_by_token(started[0]) == state.task_store[task]
