@@ -116,7 +116,7 @@ def _state(
     if not_admitted:
         return NOT_ADMITTED, began, not_admitted
     if entry.get("status") == "set-aside":
-        return SET_ASIDE, began, "bloodnet-server readmit"
+        return SET_ASIDE, began, "until-readmitted"
     if site is None or not site.connected:
         return AWAY, site.seen if site else "", ""
     if has_answered:

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from server.coordinator.refusals import refusals_sentence
@@ -16,6 +16,8 @@ from server.coordinator.status import LATE, NOT_ADMITTED, REFUSED_NOW, SET_ASIDE
 from server.wording import clock, duration, why
 
 _POLL_S: Final = 2.0
+_NAME_COLUMNS: Final = 20
+"""Longer names go on in the next line, so that reasons have room in a terminal of 80 columns."""
 _ALERTING: Final = (LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED)
 
 
@@ -45,12 +47,15 @@ def _title(run: RunState, now: datetime) -> str:
 
 
 def _table(title: str, sites: tuple[SiteState, ...], now: datetime) -> Table:
-    table = Table("site", "version", "state", "for", "why", title=title, title_justify="left")
+    """Nothing of it is cut off in a terminal of 80 columns."""
+    longest = max(len(name) for name in ("site", *(site.site for site in sites)))
+    names = Column("site", width=min(longest, _NAME_COLUMNS), overflow="fold")
+    states = Column("state", no_wrap=True)
+    table = Table(names, "version", states, "for", "why", title=title, title_justify="left")
     for site in sites:
         style = "yellow" if site.state in _ALERTING else None
-        table.add_row(
-            site.site, site.version, site.state, _for(site.since, now), why(site.reason, site.site), style=style
-        )
+        reason = why(site.reason, "the site")  # whose name is in the same row
+        table.add_row(site.site, site.version, site.state, _for(site.since, now), reason, style=style)
     return table
 
 

@@ -19,7 +19,7 @@ from server.coordinator.home import CONFIG, LOOPBACK, LOOPBACK_NAME, Home
 from server.coordinator.init import RENEWED_DAYS, initialise
 from server.coordinator.refusals import Refusals
 from server.coordinator.site_list import ListedSite
-from server.coordinator.status import RunState, Status, run_state, status_of
+from server.coordinator.status import RunState, SiteState, Status, run_state, status_of
 from server.coordinator.status_table import status_view
 from server.run_folder import CONFIG as RUN_CONFIG
 from server.run_folder import ROUNDS
@@ -76,7 +76,7 @@ def test_what_each_site_does(run: RunState) -> None:
         "b": ("working", ""),
         "c": ("late", "no-answer"),
         "d": ("refused", "too-large"),
-        "e": ("set aside", "bloodnet-server readmit"),
+        "e": ("set aside", "until-readmitted"),
         "f": ("not in the run", "low-coverage"),
         "g": ("away", ""),
     }
@@ -91,8 +91,8 @@ def test_a_run_that_has_written_nothing_yet(tmp_path: Path) -> None:
     assert (state.round, state.rounds, state.ends_at, state.sites) == (0, 0, None, ())
 
 
-def text(status: Status, now: datetime) -> str:
-    console = Console(width=120, no_color=True)
+def text(status: Status, now: datetime, columns: int = 120) -> str:
+    console = Console(width=columns, no_color=True)
     with console.capture() as shown:
         console.print(status_view(status, now))
     return shown.get()
@@ -106,9 +106,59 @@ def test_the_table_says_for_how_long(run: RunState) -> None:
     assert "2 min" in rows["b"]
     assert "4 min" in rows["g"]
     assert "too large" in rows["d"]
-    assert "no answer from c" in rows["c"]
+    assert "no answer from the site" in rows["c"]
     assert "to hospitals run 3f9c2a4188d0" in shown
     assert "No site is admitted" in text(Status(True, (), (), 300, (), NOBODY), now)
+
+
+REASONS = {
+    "charite-berlin": ("working", ""),
+    "klinikum-augsburg": ("late", "no-answer"),
+    "universitaetsspital": ("refused", "control-unlike-others"),
+    "oslo-universitetssyk": ("refused", "control-beyond-clip"),
+    "st-olavs-trondheim": ("set aside", "until-readmitted"),
+    "hospital-la-fe-vlc": ("not in the run", "low-coverage"),
+    "universitaetsklinikum-hamburg-eppendorf-neuroradiologie": ("not in the run", "not-allowed"),
+}
+
+
+def cells(shown: str) -> list[list[list[str]]]:
+    """Of each row its cells, line by line; a row begins where a state stands."""
+    rows: list[list[list[str]]] = []
+    for line in shown.splitlines():
+        if line.startswith("│"):
+            found = [cell.strip() for cell in line.strip("│").split("│")]
+            if found[2]:
+                rows.append([[] for _ in found])
+            for cell, words in zip(rows[-1], found, strict=True):
+                cell.append(words)
+    return rows
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_nothing_of_the_table_is_cut_off(columns: int) -> None:
+    long_ago = (BEGAN - timedelta(hours=47, minutes=59)).isoformat()
+    sites = tuple(SiteState(site, "0.1.0", state, long_ago, reason) for site, (state, reason) in REASONS.items())
+    run = RunState(7, "/runs/hemorrhage-fedavg-2026", "3f9c2a4188d0", 12, 50, "2026-02-01T02:32:00+00:00", sites)
+    others = (SiteState("policlinico-gemelli", "0.1.0", "connected", long_ago),)
+    shown = text(Status(True, (run,), others, 300, (), NOBODY), BEGAN, columns)
+    assert all(len(line) <= columns for line in shown.splitlines())
+    rows = cells(shown)
+    names = [*REASONS, "policlinico-gemelli"]
+    assert ["".join(row[0]) for row in rows] == names
+    assert [row[0][0] for row in rows] == [name[:20] for name in names]  # of up to twenty letters, in one line
+    assert [row[2][0] for row in rows] == [*(state for state, _ in REASONS.values()), "connected"]
+    assert all((row[1][0], row[3][0]) == ("0.1.0", "47 h 59 min") for row in rows)
+    assert [" ".join(row[4]).strip() for row in rows] == [
+        "",
+        "no answer from the site before the deadline",
+        "control unlike others",
+        "outside the site's policy: a second vector, which is not clipped",
+        "until readmitted",
+        "too few of the site's labelled studies can be used",
+        "the site asks before a run, and nobody there has allowed this one",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(("days", "warned"), [(RENEWED_DAYS, True), (RENEWED_DAYS + 2, False)])
