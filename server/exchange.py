@@ -23,7 +23,8 @@ _CODE: Final = "[a-z][a-z-]{0,31}"
 """Pattern of what a site may answer instead of its records."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S, _OF_WAITED = 0.1, 3.0, 0.1
 """Between two looks for answers: this share of the time since the last one came."""
-_LEASE_MARGIN_S = 5.0
+_LEASES_KNOWN_S, _LEASE_MARGIN_S = 2.0, 5.0
+"""For so long what was heard of leases is believed; one that then holds for less than the margin counts as over."""
 
 NODE_ERROR, NOT_SENT, UNREADABLE = "node-error", "not-sent", "unreadable"
 NOT_APPROVED: Final = "not-approved"
@@ -84,13 +85,16 @@ def exchange(grid: Grid, messages: Iterable[Message], sites: Mapping[int, str], 
     started = came = time.monotonic()
     end = started + deadline_s
     questions = {node: one for one in messages if (node := one.metadata.dst_node_id) in sites}
-    lost = LostQuestions(grid, questions, _nodes_with_a_lease(grid).values(), end)
+    awake, looked = _nodes_with_a_lease(grid), started
+    lost = LostQuestions(grid, questions, awake.values(), end)
     waiting, unsent = _send(grid, list(questions.values()), deadline_s)
     for node in unsent:
         yield Answer(sites[node], None, NOT_SENT, 0.0)
     while waiting and time.monotonic() < end:
-        asked, awake = time.monotonic(), _nodes_with_a_lease(grid)
-        idle = lost.found(awake.values(), frozenset(waiting.values()))
+        asked, idle = time.monotonic(), set[int]()
+        if asked - looked >= _LEASES_KNOWN_S:
+            awake, looked = _nodes_with_a_lease(grid), asked
+            idle = lost.found(awake.values(), frozenset(waiting.values()))
         arrived = list(grid.pull_messages([i for i, node in waiting.items() if node in awake]))
         came = time.monotonic() if arrived else came
         while arrived:

@@ -6,6 +6,7 @@ more. A site that learnt another's number or question could answer for it, or as
 the function that holds numbers against keys is wrapped, and holds these against them, too.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -35,6 +36,7 @@ def main() -> None:
     sys.argv = sys.argv[1:]
     setattr(node_auth, AUTHENTICATE, in_its_own_name(getattr(node_auth, AUTHENTICATE)))
     setattr(extensions, OUTERMOST, lambda: (Middleware(WholeBodies),))
+    gc.freeze()  # what was imported is no garbage: each search through it would hold up the next requests
     flower_superlink()
 
 

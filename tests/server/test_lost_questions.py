@@ -77,7 +77,7 @@ def asked(at: int, event: Callable[[OneAfterTheOther], None]) -> list[str]:
     config, weights = records.pack_plan(round_plan(run_settings({}), "r", 1)), np.zeros(3, np.float32)
     content = RecordDict({records.CONFIG: config, records.ARRAYS: records.pack_weights(weights)})
     messages = [Message(content, node, "train") for node in (1, 2)]
-    answers = list(exchange(grid, messages, {1: "a", 2: "b"}, 20))
+    answers = list(exchange(grid, messages, {1: "a", 2: "b"}, 60))
     assert {answer.site: answer.code for answer in answers} == {"a": records.OK, "b": records.OK}
     assert [kind for node, kind in grid.asked if node == 2] == ["train"]
     return [kind for node, kind in grid.asked if node == 1]
