@@ -141,7 +141,7 @@ def write_down(folder: Path, line: Departure) -> None:
     with alone(folder / _LOCK):
         log, end = _at_end(folder)
         log.append(asdict(line))
-        write_whole(folder / END, json.dumps(asdict(End(end.lines + 1, log.digest))) + "\n")
+        _note_end(folder, End(end.lines + 1, log.digest))
 
 
 def check_log(folder: Path) -> None:
@@ -183,8 +183,13 @@ def _at_end(folder: Path) -> tuple[ChainedLog, End]:
     if log.digest == end.digest:
         return log, end
     if log.events and log.start == end.digest:
-        return log, End(end.lines + 1, log.digest)
+        _note_end(folder, after := End(end.lines + 1, log.digest))  # or, where the disk is full, there would be two
+        return log, after
     raise DataError(f"{path}: does not end as it was left; `bloodnet-client audit` says what is wrong.")
+
+
+def _note_end(folder: Path, end: End) -> None:
+    write_whole(folder / END, json.dumps(asdict(end)) + "\n")
 
 
 def _number(value: float | None) -> float | None:

@@ -13,6 +13,7 @@ from flwr.app import RecordDict
 
 from bloodnet_model.chained_log import ChainedLog
 from bloodnet_model.errors import DataError
+from client import egress
 from client.audit import audit, totals
 from client.egress import END, LOG, Asked, Departure, clipped, depart, trained_s, write_down
 from client.site_settings import Policy, Site, SiteSettings
@@ -221,6 +222,24 @@ def test_a_writer_that_was_stopped_before_it_told_the_end(tmp_path: Path, writte
     write_down(tmp_path, line(8))
     assert audit(tmp_path).fault == ""
     assert json.loads((tmp_path / END).read_text())["lines"] == written + 3
+
+
+def test_a_disk_with_room_for_a_line_and_none_for_the_end_is_gone_on_from_when_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: object) -> None:
+        raise DataError(f"{path}: cannot be written (No space left on device); make room for it.")
+
+    filled(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(egress, "write_whole", full)
+        for number in (6, 7, 8):
+            with pytest.raises(DataError, match="No space left"):
+                write_down(tmp_path, line(number))
+    assert audit(tmp_path).fault == ""
+    write_down(tmp_path, line(9))
+    found = audit(tmp_path)
+    assert (found.fault, [each.round for each in found.lines][-2:]) == ("", [6, 9])
 
 
 def test_two_processes_do_not_tear_it(tmp_path: Path) -> None:
