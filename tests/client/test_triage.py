@@ -172,7 +172,7 @@ def test_the_table_fits_a_terminal_of_80_columns() -> None:
 def test_as_a_hospital_types_it(tmp_path: Path, weights: Path) -> None:
     write_series(tmp_path / "in" / "one")
     (tmp_path / "in" / "notes.txt").write_text("seen", encoding="utf-8")
-    words = ("bloodnet-client", "triage", "in", "--model", weights, "--threshold", "0")
+    words = ("bloodnet-client", "triage", "in", "--model", weights, "--threshold", "0", "--device", "cpu")
     shown = call(*words, "--out", "out", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "1 of 1 flagged at a score of 0 or more; 0 not read" in shown.stdout
