@@ -30,6 +30,8 @@ def launched_settings(home: Home, config: Path | None, changes: Iterable[str], s
     Raises SettingsError for what is wrong, and for a site that is not admitted.
     """
     raw = _config(config) if config else {}
+    if isinstance(raw.get("data"), dict) and "sources" in raw["data"]:
+        del raw["data"]  # a simulation's: these hospitals bring their own
     for change in changes:
         _put(raw, change)
     if sites:

@@ -52,6 +52,14 @@ def let_in(home: Home, hospitals: list[Path]) -> None:
         admit(home, admission_file(read_site(hospital)), NOW)
 
 
+def test_the_settings_of_a_simulation_may_be_taken_for_hospitals_which_bring_their_own_data(
+    home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text("rounds: 3\ndata: {name: synthetic, sources: {synthetic: 4}}\n")
+    settings = launched_settings(home, tmp_path / "run.yaml", (), ())
+    assert (settings.rounds, settings.data) == (3, {})
+
+
 def test_all_admitted_sites_take_part_unless_some_are_named(home: Home, tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("rounds: 3\nmodel: {preset: tiny}\n")
     changes = ("rounds=4", "evaluation.alone=true", "strategy=fedprox")
