@@ -62,14 +62,14 @@ class GroupNorm(nn.GroupNorm):
         if x.is_contiguous():
             return super().forward(x)
         if x.device.type == "cuda":
-            return _in_its_own_type(self, x.contiguous()).contiguous(memory_format=torch.channels_last)
+            return in_its_own_type(self, x.contiguous()).contiguous(memory_format=torch.channels_last)
         few = self.num_channels < _VECTOR * self.num_groups and x.shape[2] * x.shape[3] < _MANY_PIXELS
         if not few:
             return super().forward(x)
         return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
 
 
-def _in_its_own_type(norm: nn.GroupNorm, x: Tensor) -> Tensor:
+def in_its_own_type(norm: nn.GroupNorm, x: Tensor) -> Tensor:
     """Sums are float32 all the same."""
     with torch.autocast(x.device.type, enabled=False):
         return F.group_norm(x, norm.num_groups, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bloodnet_model.layers import GroupNorm, joined
+from bloodnet_model.layers import GroupNorm, in_its_own_type, joined
 
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 
@@ -56,3 +56,16 @@ def test_joined_maps_are_a_concatenation_with_dense_gradients(layout: torch.memo
 def test_joined_maps_that_need_no_gradient() -> None:
     maps = torch.randn(2, 3, 4, 5)
     assert joined(maps, maps).equal(torch.cat([maps, maps], 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_a_gpu_is_given_for_a_group_norm_keeps_its_type_and_is_that_of_float32(dtype: torch.dtype) -> None:
+    norm, x = nn.GroupNorm(8, 64), torch.randn(2, 64, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-1, 2, 64))
+        norm.bias.copy_(torch.linspace(1, -1, 64))
+    with torch.autocast("cpu", torch.bfloat16):
+        normed = in_its_own_type(norm, x)
+    expected = norm(x.float())
+    assert normed.dtype == dtype
+    assert (normed - expected).norm() < (1e-6 if dtype == torch.float32 else 5e-3) * expected.norm()
