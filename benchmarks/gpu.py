@@ -40,31 +40,34 @@ def measure() -> dict[str, dict[str, float]]:
 
 
 def _measured(settings: ModelSettings, rate: float) -> dict[str, float]:
+    """Of a step, what a round takes longer for having more of them; of a round, what it takes without any."""
     network, size = build_network(settings, 0).to(best_device()), settings.training.studies_per_step
-    steps = _EPOCHS * steps_per_epoch(_STUDIES, size)
-    step_s = _least_seconds(partial(train, network, settings), times=2) / steps
-    with patch("bloodnet_model.recorded._UNRECORDED", steps):
-        launched_s = _least_seconds(partial(train, network, settings), times=1) / steps
-    kernels_s = seconds_of_kernels(network, settings) / steps
+    few, many = (epochs * steps_per_epoch(_STUDIES, size) for epochs in (_EPOCHS // 2, _EPOCHS))
+    few_s, many_s = (_least_seconds(partial(train, network, settings, steps), times=3) for steps in (few, many))
+    step_s = (many_s - few_s) / (many - few)
+    with patch("bloodnet_model.recorded._UNRECORDED", many):
+        launched_s = _least_seconds(partial(train, network, settings, few), times=1) / few
     results = {
         "slices_per_s": round(size * settings.training.slices_per_study / step_s, 1),
+        "round_s": round(few_s - few * step_s, 3),
         "recording_gains": round(launched_s / step_s, 2),
-        "kernels_share": round(kernels_s / step_s, 3),
+        "kernels_share": round(seconds_of_kernels(network, settings, few) / few / step_s, 3),
         "of_convolution_rate": round(flops_of_a_step(network, settings, best_device()) / step_s / rate, 3),
     }
     print(f"  {settings.preset:<6}{1e3 * step_s:6.1f} ms a step: {results}")
     return results
 
 
-def train(network: BloodNet, settings: ModelSettings) -> None:
-    """A round on studies in memory."""
-    train_round(network, [study_of(settings)] * _STUDIES, settings, Schedule(1, 1, _EPOCHS), np.random.default_rng(0))
+def train(network: BloodNet, settings: ModelSettings, steps: int) -> None:
+    """A round of so many steps on studies in memory."""
+    schedule = Schedule(1, 1, _EPOCHS, steps)
+    train_round(network, [study_of(settings)] * _STUDIES, settings, schedule, np.random.default_rng(0))
 
 
-def seconds_of_kernels(network: BloodNet, settings: ModelSettings) -> float:
-    """Of a round, what the GPU spends in kernels that neither copy nor augment."""
+def seconds_of_kernels(network: BloodNet, settings: ModelSettings, steps: int) -> float:
+    """Of a round of so many steps, what the GPU spends in kernels that neither copy nor augment."""
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        train(network, settings)
+        train(network, settings, steps)
     kernels = [e for e in seen.key_averages() if e.device_type.name == "CUDA" and not e.is_user_annotation]
     own = [kernel for kernel in kernels if not any(name in kernel.key for name in _NOT_THE_MODELS)]
     return float(sum(kernel.self_device_time_total for kernel in own)) / 1e6

@@ -6,6 +6,7 @@ Batches come in the order of their tasks, and each is made from its task alone: 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -21,8 +22,7 @@ def batches_ahead(make: Callable[[T], Batch], tasks: Iterable[T], device: torch.
     if device.type != "cuda":
         yield from map(make, tasks)
         return
-    # PyTorch hands streams out again after 32 of a priority: of the usual one, it could be that of a recording.
-    stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+    stream = _side_stream(device)
 
     def made(task: T) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(stream):
@@ -34,6 +34,15 @@ def batches_ahead(make: Callable[[T], Batch], tasks: Iterable[T], device: torch.
         for tensor in vars(batch).values():
             tensor.record_stream(training)  # or the side stream could write over it while it is still trained on
         yield batch
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all rounds of a process: cuBLAS keeps 32 MiB for each stream that it has worked on.
+
+    Of its own priority: PyTorch hands streams out again after 32 of one, and it could be that of a recording.
+    """
+    return torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
 
 def one_ahead(make: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:

@@ -81,10 +81,16 @@ def test_steps_that_are_recorded_are_those_that_are_not(
     assert a_round(settings, studies)[0].equal(weights)
 
 
-def test_as_many_rounds_as_one_likes_are_recorded(make_study: MakeStudy, small: ModelSettings) -> None:
+def test_as_many_rounds_as_one_likes_are_recorded_and_keep_no_memory(
+    make_study: MakeStudy, small: ModelSettings
+) -> None:
     """PyTorch has 32 streams to give, and a batch must not be sent on the one that is recorded."""
+    studies, kept = [make_study(0), make_study(1)] * 2, []
     for _ in range(40):
-        a_round(small, [make_study(0), make_study(1)] * 2)
+        a_round(small, studies)
+        torch.cuda.empty_cache()
+        kept.append(torch.cuda.memory_allocated())
+    assert kept[-1] == kept[0]
 
 
 def test_a_round_with_too_little_memory_goes_on_in_parts() -> None:

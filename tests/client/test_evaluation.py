@@ -9,6 +9,7 @@ import yaml
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+from bloodnet_model.device import best_device
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.network import BloodNet, build_network
@@ -161,7 +162,7 @@ def test_two_models_are_compared_on_the_sites_patients(hospital: Path, tmp_path:
     sums = unpack_placements(content)
     studies = data.studies("train")
     labels = np.array([study.study_labels[0] for study in studies])
-    networks = [build_network(model, seed) for seed in (0, 1)]
+    networks = [build_network(model, seed).to(best_device()) for seed in (0, 1)]
     scores = [np.array([predict_study(of, study, model).probabilities[0] for study in studies]) for of in networks]
     pooled = [ScoreHistogram.from_scores(of, labels) for of in scores]
     assert sums == placement_sums(scores[0], scores[1], labels, pooled[0], pooled[1])
