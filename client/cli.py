@@ -11,6 +11,7 @@ import typer
 
 from bloodnet_model.commands import bars, run_command
 from bloodnet_model.errors import SettingsError
+from bloodnet_model.version_option import add_version
 
 if TYPE_CHECKING:
     from bloodnet_model.commands import OnProgress
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
+add_version(app)
 
 Folder = Annotated[Path, typer.Argument(help="Site folder: it holds site.yaml and labels.csv.", show_default=False)]
 Preset = Annotated[str, typer.Option(help="Preset whose network the slices are prepared for.")]

@@ -76,6 +76,7 @@ def run_federation(
         _journal(out, settings, resume, from_round) as journal,
     ):
         sites = roll_call(grid, round_plan(settings, journal.run, 0), settings, bar)
+        journal.called(sites.info)
         if isinstance(strategy, RoundStrategy):
             strategy.refuse_too_few(len(sites.holding("train")))
         federation = Federation(grid, strategy, settings, sites, bar, journal)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bloodnet_model.commands import run_command
+from bloodnet_model.version_option import add_version
 from server import cli_coordinator
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
+add_version(app)
 _runs = typer.Typer()
 app.add_typer(cli_coordinator.app)
 app.add_typer(_runs)

@@ -1,20 +1,11 @@
 """What a run has done, written down before it counts, so that a run that was killed goes on where it was.
 
-`journal/log.jsonl` has a line an event (`bloodnet_model.chained_log`); weights and updates lie beside it as
-safetensors, their digests in the log. A file is on the disk before its line is, and a line before what it says counts.
-
-    run         which run it is, and its settings
-    plan        of a round: the sites that are asked, the run's seed, from which all others follow, the settings' digest
-    weights     those of the end of a round (of round 0: the first ones), the strategy's memory, and who was refused
-    update      one site's, accepted in the round after
-    round       the round's line in rounds.jsonl: it is over
-    readmitted  a site that had been set aside, before a round
-    rewound     the rounds after one no longer count; the run has another name from here on
-    finished    everything that comes after the last round is done, too
+`journal/` holds the log of its events (`server.run_log`), and weights and updates as safetensors, whose digests
+are in the log. A file is on the disk before its line is, and a line before what it says counts.
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -25,20 +16,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bloodnet_model.chained_log import ChainedLog, DamagedLog, Event, cut_before
 from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
+from server.run_log import FINISHED, LOG, RunLog, cut_damage, rounds_over
 from strategies.records import Update
 from strategies.update_gate import fingerprint
 from strategies.vectors import stored
 
 FOLDER: Final = "journal"
-LOG: Final = "log.jsonl"
 _WEIGHTS: Final = "weights"
 _MEMORY: Final = "memory."
-_FINISHED: Final = "finished"
-_LASTING: Final[Mapping[str, tuple[str, ...]]] = {"plan": (), "update": ("site", "fingerprint"), "round": ()}
-"""What later rounds ask for of those that are over."""
 _VECTORS: Final = ("weights", "control_change")
 """Fields of an update that lie in its file; the others stand in its line."""
 
@@ -76,9 +63,8 @@ class Accepted:
 class Journal:
     """A run folder's journal; made by `begin`, opened again by `reopen`."""
 
-    def __init__(self, folder: Path, log: ChainedLog) -> None:
+    def __init__(self, folder: Path, log: RunLog) -> None:
         self._folder, self._log = folder, log
-        self._shorten({event["round"] for event in self._events("round")})
 
     @classmethod
     def begin(
@@ -89,7 +75,7 @@ class Journal:
         Raises DataError where it cannot be written.
         """
         make_folder(run_folder / FOLDER)
-        journal = cls(run_folder / FOLDER, ChainedLog.begin(run_folder / FOLDER / LOG))
+        journal = cls(run_folder / FOLDER, RunLog.begin(run_folder / FOLDER / LOG))
         journal._log.append({"event": "run", "run": run, "settings": dict(settings), "start": start})
         journal.aggregated(0, Aggregate(first, {}, {}, 0.0))
         return journal
@@ -100,9 +86,9 @@ class Journal:
 
         Raises DataError, with the remedy, where there is none, where it is damaged, or where it is of other settings.
         """
-        folder = run_folder / FOLDER
-        journal = cls(folder, _log(folder / LOG, ChainedLog.reopen))
-        _require_same(journal._begun()["settings"], json.loads(json.dumps(settings)), run_folder)
+        journal = cls(run_folder / FOLDER, RunLog.reopen(run_folder / FOLDER / LOG))
+        _require_same(journal._log.first["settings"], json.loads(json.dumps(settings)), run_folder)
+        journal._log.append({"event": "reopened"})
         return journal
 
     @classmethod
@@ -112,17 +98,9 @@ class Journal:
         run: the run's name from here on, since the sites keep nothing of so long ago
         Raises DataError as well where that round is not over, or its weights are not kept.
         """
-        path = run_folder / FOLDER / LOG
-        try:
-            ChainedLog.reopen(path)
-        except DamagedLog as damage:
-            if number <= _last_over(damage.before):
-                cut_before(path, damage.line)
+        require_over(run_folder, number)
+        cut_damage(run_folder / FOLDER / LOG)
         journal = cls.reopen(run_folder, settings)
-        over = [event["round"] for event in journal._events("round")]
-        if number not in over:
-            known = f"go on from one of 1 to {over[-1]}" if over else "begin the run anew in another folder"
-            raise DataError(f"{run_folder}: round {number} is not over; {known}.")
         journal.aggregate(number)
         journal._log.append({"event": "rewound", "round": number, "run": run})
         return journal
@@ -130,7 +108,7 @@ class Journal:
     @classmethod
     def read(cls, run_folder: Path) -> "Journal":
         """The journal of a run, to look at while it may be going on; raises DataError as `reopen`."""
-        return cls(run_folder / FOLDER, _log(run_folder / FOLDER / LOG, ChainedLog.read))
+        return cls(run_folder / FOLDER, RunLog.read(run_folder / FOLDER / LOG))
 
     @property
     def run_folder(self) -> Path:
@@ -139,50 +117,49 @@ class Journal:
     @property
     def run(self) -> str:
         """The name that the sites keep their state under."""
-        return next(str(event["run"]) for event in reversed(self._log.events) if "run" in event)
+        return self._log.run
 
     @property
     def start(self) -> str:
         """What the first weights came from; empty where they were drawn."""
-        return str(self._begun()["start"])
+        return str(self._log.first["start"])
 
     @property
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Of the rounds that are over, in their order; read from the log one by one, for a long run's are much."""
-        places = {place for place, event in self._counting() if event["event"] == "round"}
-        return (event["line"] for event in self._log.again(places))
+        """Of the rounds that are over, in their order; read from the log one by one."""
+        return self._log.lines
 
     @property
     def rounds_over(self) -> int:
-        return len(self._events("round"))
+        return len(self._log.of("round"))
 
     @property
     def outcomes(self) -> dict[int, dict[str, str]]:
         """By round that is over and by site: why its answer was refused, empty where its update counted."""
-        refused = {event["round"]: event["refused"] for event in self._events("weights")}
-        over = {event["round"]: dict(refused[event["round"]]) for event in self._events("round")}
-        for event in self._events("update"):
+        refused = {event["round"]: event["refused"] for event in self._log.of("weights")}
+        over = {event["round"]: dict(refused[event["round"]]) for event in self._log.of("round")}
+        for event in self._log.of("update"):
             if event["round"] in over:
                 over[event["round"]].setdefault(event["site"], "")
         return over
 
     @property
     def is_finished(self) -> bool:
-        return bool(self._events(_FINISHED))
+        return bool(self._log.of(FINISHED))
 
     @property
     def readmitted(self) -> dict[str, int]:
         """By site, the round before which it was last admitted again."""
-        return {event["site"]: event["round"] for event in self._events("readmitted")}
+        return {event["site"]: event["round"] for event in self._log.of("readmitted")}
 
     @property
     def aggregated_rounds(self) -> int:
         """Rounds whose weights are known; the last of them need not be over."""
-        return max(int(event["round"]) for event in self._events("weights"))
+        return max(int(event["round"]) for event in self._log.of("weights"))
 
     def aggregate(self, number: int) -> Aggregate:
         """The end of training in a round; raises DataError where its weights are damaged or no longer kept."""
-        event = self._events("weights", number)[-1]
+        event = self._log.of("weights", number)[-1]
         path = self._folder / event["file"]
         try:
             content = path.read_bytes()
@@ -194,34 +171,38 @@ class Journal:
         memory = {name.removeprefix(_MEMORY): of for name, of in tensors.items() if name.startswith(_MEMORY)}
         return Aggregate(tensors[_WEIGHTS], memory, event["refused"], event["seconds"], event["answered_s"])
 
+    def called(self, sites: Iterable[str]) -> None:
+        """The roll call is over: who takes part."""
+        self._log.append({"event": "called", "sites": sorted(sites)})
+
     def plan(self, number: int, sites: Iterable[str]) -> None:
         """Whom a round asks; a run that is stopped in it asks the same."""
-        settings = self._begun()["settings"]
+        settings = self._log.first["settings"]
         digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         event = {"event": "plan", "round": number, "sites": sorted(sites), "seed": settings.get("seed")}
         self._log.append({**event, "settings": digest})
 
     def planned(self, number: int) -> frozenset[str] | None:
         """The sites that a round asks which is not over; None where it has not begun."""
-        plans = self._events("plan", number)
+        plans = self._log.of("plan", number)
         return frozenset(plans[-1]["sites"]) if plans else None
 
     @property
     def counted_rounds(self) -> dict[str, int]:
         """By site, the last round whose weights its update is in."""
-        refused = {event["round"]: event["refused"] for event in self._events("weights")}
-        updates = [event for event in self._events("update") if event["round"] in refused]
+        refused = {event["round"]: event["refused"] for event in self._log.of("weights")}
+        updates = [event for event in self._log.of("update") if event["round"] in refused]
         return {event["site"]: event["round"] for event in updates if event["site"] not in refused[event["round"]]}
 
     def accepted(self, number: int) -> dict[str, Accepted]:
         """Updates of a round by site; one whose file is damaged is not among them, and its site can be asked again."""
-        events = {event["site"]: event for event in self._events("update", number) if self._is_whole(event)}
+        events = {event["site"]: event for event in self._log.of("update", number) if self._is_whole(event)}
         return {site: self._accepted(event) for site, event in sorted(events.items())}
 
     def fingerprints(self, before: int) -> dict[str, frozenset[str]]:
         """By site, of what it sent before a round; after a stop it may send again what it sent in this one."""
         found: dict[str, set[str]] = {}
-        for event in self._events("update"):
+        for event in self._log.of("update"):
             if event["round"] < before:
                 found.setdefault(event["site"], set()).add(event["fingerprint"])
         return {site: frozenset(of) for site, of in found.items()}
@@ -247,11 +228,10 @@ class Journal:
     def over(self, number: int, line: Mapping[str, Any]) -> None:
         """The round is over."""
         self._log.append({"event": "round", "round": number, "line": dict(line)})
-        self._shorten({number})
 
     def finish(self) -> None:
         """The run is done; a run that was finished and gone on with is so once more."""
-        self._log.append({"event": _FINISHED})
+        self._log.append({"event": FINISHED})
 
     def readmit(self, number: int, site: str) -> None:
         """A site that had been set aside takes part again from a round on."""
@@ -259,37 +239,12 @@ class Journal:
 
     def remove_updates(self, number: int) -> None:
         """Of a round that is over."""
-        self._remove(_update_file(number, event["site"]) for event in self._events("update", number))
+        self._remove(_update_file(number, event["site"]) for event in self._log.of("update", number))
 
     def remove_weights(self, but: Iterable[int]) -> None:
         """Of the ends of all rounds but some."""
         kept = set(but)
-        self._remove(event["file"] for event in self._events("weights") if event["round"] not in kept)
-
-    def _begun(self) -> Event:
-        return self._log.events[0]
-
-    def _events(self, kind: str, number: int | None = None) -> list[Event]:
-        """Those of a kind, if asked of one round, that still count."""
-        return [one for _, one in self._counting() if one["event"] == kind and number in (None, one.get("round"))]
-
-    def _counting(self) -> list[tuple[int, Event]]:
-        """What still counts, each event with its place in the log."""
-        counting: list[tuple[int, Event]] = []
-        for place, event in enumerate(self._log.events):
-            if event["event"] == "rewound":
-                before = (pair for pair in counting if pair[1].get("round", 0) <= event["round"])
-                counting = [pair for pair in before if pair[1]["event"] != _FINISHED]
-            else:
-                counting.append((place, event))
-        return counting
-
-    def _shorten(self, over: Container[int]) -> None:
-        """Of rounds that are over, keep no more in memory than later ones need; the log has all of it."""
-        events = self._log.events
-        for place, event in enumerate(events):
-            if event.get("round") in over and event["event"] in _LASTING:
-                events[place] = {name: event[name] for name in ("event", "round", *_LASTING[event["event"]])}
+        self._remove(event["file"] for event in self._log.of("weights") if event["round"] not in kept)
 
     def _accepted(self, event: Mapping[str, Any]) -> Accepted:
         path, told = self._folder / event["file"], dict(event["told"])
@@ -314,33 +269,23 @@ class Journal:
 
     def _instead(self, number: int) -> str:
         """The remedy where the weights of a round are not there."""
-        over = [event["round"] for event in self._events("round") if event["round"] != number]
-        kept = [str(of) for of in over if self._is_whole(self._events("weights", of)[-1])]
+        over = [event["round"] for event in self._log.of("round") if event["round"] != number]
+        kept = [str(of) for of in over if self._is_whole(self._log.of("weights", of)[-1])]
         otherwise = f"go on from round {' or '.join(kept)} with --from-round" if kept else "begin the run anew"
         return f"bring it back from a backup, or {otherwise}."
 
 
-def _log(path: Path, opened: Callable[[Path], ChainedLog]) -> ChainedLog:
-    try:
-        log = opened(path)
-    except DamagedLog as damage:
-        good = _last_over(damage.before)
-        whole = f"Round {good} and all before it are whole: go on from there with --from-round {good}"
-        remedy = whole if good else "No round before it is over: begin the run anew in another folder"
-        raise DataError(f"{damage} {remedy}, or bring the file back from a backup.") from None
-    except DataError as error:
-        raise DataError(f"{error} Give the folder of a run that kept a journal.") from None
-    if [event.get("event") for event in log.events[:2]] != ["run", "weights"]:
-        raise DataError(f"{path}: does not begin as a run's journal does; begin the run anew in another folder.")
-    return log
+def require_over(run_folder: Path, number: int) -> None:
+    """Raises DataError, with the remedy, where round `number` of a run is not over; nothing is written."""
+    over = rounds_over(run_folder / FOLDER / LOG)
+    if number not in over:
+        RunLog.read(run_folder / FOLDER / LOG)  # where it is damaged before the end of that round, says so
+        known = f"go on from one of 1 to {over[-1]}" if over else "begin the run anew in another folder"
+        raise DataError(f"{run_folder}: round {number} is not over; {known}.")
 
 
 def _update_file(number: int, site: str) -> str:
     return f"round-{number}-{site}.safetensors"
-
-
-def _last_over(events: Iterable[Event]) -> int:
-    return max((event["round"] for event in events if event.get("event") == "round"), default=0)
 
 
 def _require_same(kept: Mapping[str, Any], now: Mapping[str, Any], run_folder: Path) -> None:

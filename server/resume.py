@@ -12,7 +12,7 @@ from bloodnet_model.errors import DataError, SettingsError
 from server.app import FROM_ROUND, OUT, RESUME, WHERE_IT_STOPPED
 from server.coordinator.home import CONFIG as COORDINATOR
 from server.coordinator.home import read_home
-from server.journal import FOLDER, Journal
+from server.journal import FOLDER, Journal, require_over
 from server.launch import SuperLink, connection_named, superlink, watch
 from server.run_folder import CONFIG, REPORT
 from server.settings import RunSettings, run_settings, to_run_config
@@ -47,7 +47,9 @@ def resumable(run: Path, from_round: int = WHERE_IT_STOPPED) -> RunSettings:
         raise DataError(f"{run}: is a simulation's; go on with it by `bloodnet-simulate run --resume {run}`.")
     if not (run / FOLDER).is_dir():
         raise DataError(f"{run}: keeps no journal, so nobody knows where it stopped; begin the run anew.")
-    if from_round == WHERE_IT_STOPPED and Journal.read(run).is_finished:
+    if from_round != WHERE_IT_STOPPED:
+        require_over(run, from_round)
+    elif Journal.read(run).is_finished:
         raise DataError(f"{run}: is finished; its report is {run / REPORT}.")
     return settings
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bloodnet_model.commands import run_command
+from bloodnet_model.version_option import add_version
 from simulation import cli_experiments, cli_reproduce
 from simulation.cli_options import (
     STRATEGY_HELP,
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # which fits paragraphs to the terminal
 )
+add_version(app)
 app.add_typer(cli_experiments.app)
 app.add_typer(cli_reproduce.app, name="reproduce")
 

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import click
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import client.cli
 import server.cli
@@ -73,6 +74,12 @@ def test_help_reads_well(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("app", [simulation.cli.app, client.cli.app, server.cli.app])
 def test_every_argument_and_option_is_explained(app: typer.Typer) -> None:
     assert list(unexplained(typer.main.get_command(app))) == []
+
+
+@pytest.mark.parametrize("app", [simulation.cli.app, client.cli.app, server.cli.app])
+def test_the_version_is_that_of_the_package(app: typer.Typer) -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"{version('bloodnet-federation')}\n")
 
 
 def unexplained(command: click.Command) -> Iterator[str]:

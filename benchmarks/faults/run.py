@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.faults.federation import Federation, command
 from benchmarks.faults.waiting import wait_until
-from server.journal import FOLDER, LOG
+from server.journal import FOLDER
 from server.run_folder import ROUNDS
+from server.run_log import LOG
 
 
 @dataclass

@@ -11,10 +11,13 @@ import yaml
 from bloodnet_model.chained_log import latest
 from bloodnet_model.errors import DataError
 from bloodnet_model.run_metrics import METRICS
-from server.journal import FOLDER, LOG
+from server.journal import FOLDER
 from server.run_folder import CONFIG, ROUNDS
+from server.run_log import LOG
 
 _UPDATE: Final = "update"
+_SINCE_A_STOP: Final = ("reopened", "called")
+_BEFORE_THE_CALL: Final = ("run", "reopened", "rewound")
 
 
 def run_name(folder: Path) -> str:
@@ -33,10 +36,22 @@ def not_admitted(folder: Path) -> dict[str, str]:
 def answered(folder: Path) -> set[str]:
     """Sites whose update in the round that goes on is in the journal."""
     try:
-        updates = takewhile(lambda event: event["event"] == _UPDATE, latest(folder / FOLDER / LOG))
-        return {str(event["site"]) for event in updates}
+        events = latest(folder / FOLDER / LOG)
+        this_round = takewhile(lambda event: event["event"] in (_UPDATE, *_SINCE_A_STOP), events)
+        return {str(event["site"]) for event in this_round if event["event"] == _UPDATE}
     except DataError:  # no journal yet
         return set()
+
+
+def roll_call_since(folder: Path) -> str:
+    """When the roll call began that goes on; empty where there is none."""
+    log = folder / FOLDER / LOG
+    try:
+        last = next(latest(log), {"event": ""})
+    except DataError:
+        return ""
+    is_first = last["event"] == "weights" and last["round"] == 0
+    return written(log) if is_first or last["event"] in _BEFORE_THE_CALL else ""
 
 
 def kept_settings(folder: Path) -> dict[str, Any]:

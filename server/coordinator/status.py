@@ -5,7 +5,7 @@ Read from the SuperLink and from what the runs write; nothing is asked of a site
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from server.coordinator.run_files import (
     kept_settings,
     metrics_of,
     not_admitted,
+    roll_call_since,
     round_lines,
     run_name,
     written,
@@ -44,7 +45,11 @@ class SiteState:
 
 @dataclass(frozen=True)
 class RunState:
-    """A run that goes on, `name` to its sites; `ends_at` is ISO 8601, None before its first round is over."""
+    """A run that goes on, `name` to its sites; times are ISO 8601.
+
+    ends_at:    None before its first round is over
+    call_until: during its roll call, until when it waits for sites that are away; else None
+    """
 
     number: int
     folder: str
@@ -52,6 +57,7 @@ class RunState:
     round: int
     rounds: int
     ends_at: str | None
+    call_until: str | None
     sites: tuple[SiteState, ...]
 
 
@@ -95,18 +101,31 @@ def run_state(number: int, folder: Path, sites: Mapping[str, ListedSite]) -> Run
     last = lines[-1]["sites"] if lines else {}
     there = answered(folder)
     names = settings.get("sites") or sorted({*last, *metrics.get("sites", {})})
-    began = written(folder / ROUNDS) or written(folder / CONFIG)
+    call = roll_call_since(folder)
+    began = call or written(folder / ROUNDS) or written(folder / CONFIG)
     refused = not_admitted(folder)
     states = []
     for name in names:
         site = sites.get(name)
-        state, since, reason = _state(site, last.get(name, {}), refused.get(name, ""), name in there, began)
+        told = _state(site, last.get(name, {}), refused.get(name, ""), name in there, began)
+        state, since, reason = _called(site) if call else told
         version = site.version if site else metrics.get("sites", {}).get(name, {}).get("version", "")
         states.append(SiteState(name, version, state, since, reason))
     ends_at = (metrics.get("forecast") or {}).get("ends_at")
-    return RunState(
-        number, str(folder), run_name(folder), len(lines), int(settings.get("rounds", 0)), ends_at, tuple(states)
-    )
+    rounds = int(settings.get("rounds", 0))
+    until = _later(call, settings.get("wait_s", 0.0)) if call else None
+    return RunState(number, str(folder), run_name(folder), len(lines), rounds, ends_at, until, tuple(states))
+
+
+def _later(then: str, seconds: float) -> str:
+    return (datetime.fromisoformat(then) + timedelta(seconds=seconds)).isoformat()
+
+
+def _called(site: ListedSite | None) -> tuple[str, str, str]:
+    """As `_state`, during a roll call: whether a site that is there has answered, nobody has written down yet."""
+    if site is None or not site.connected:
+        return AWAY, site.seen if site else "", ""
+    return CONNECTED, site.seen, ""
 
 
 def _state(

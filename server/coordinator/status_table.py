@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from server.coordinator.refusals import refusals_sentence
-from server.coordinator.status import LATE, NOT_ADMITTED, REFUSED_NOW, SET_ASIDE, RunState, SiteState, Status
+from server.coordinator.status import AWAY, LATE, NOT_ADMITTED, REFUSED_NOW, SET_ASIDE, RunState, SiteState, Status
 from server.wording import clock, duration, why
 
 _POLL_S: Final = 2.0
@@ -22,14 +22,14 @@ _ALERTING: Final = (LATE, REFUSED_NOW, SET_ASIDE, NOT_ADMITTED)
 
 
 def status_view(status: Status, now: datetime) -> Group:
-    """A table a run, then the sites that are in none, then what has to be seen to."""
-    parts: list[RenderableType] = [_table(_title(run, now), run.sites, now) for run in status.runs]
+    """What has to be seen to, a table a run, then the sites that are in none: a screen may end before all of it."""
+    parts = [part for run in status.runs for part in _table(_title(run, now), run.sites, now)]
     if status.others:
-        parts.append(_table("in no run", status.others, now))
+        parts += _table("in no run", status.others, now)
     if not parts:
         parts.append("No site is admitted, and no run goes on.")
     turned_away = Text(refusals_sentence(status.refusals, now))
-    return Group(*parts, *([turned_away] if turned_away else []), *_warnings(status))
+    return Group(*_warnings(status), *parts, *([turned_away] if turned_away else []))
 
 
 def watch_status(look: Callable[[], Status], console: Console) -> None:
@@ -43,20 +43,26 @@ def watch_status(look: Callable[[], Status], console: Console) -> None:
 def _title(run: RunState, now: datetime) -> str:
     end = f", ends about {clock(datetime.fromisoformat(run.ends_at), now)}" if run.ends_at else ""
     called = f", to hospitals run {run.name}" if run.name else ""
-    return f"run {Path(run.folder).name}: {run.round} of {run.rounds} rounds{end}{called}"
+    return f"run {Path(run.folder).name}: {_how_far(run, now)}{end}{called}"
 
 
-def _table(title: str, sites: tuple[SiteState, ...], now: datetime) -> Table:
-    """Nothing of it is cut off in a terminal of 80 columns."""
+def _how_far(run: RunState, now: datetime) -> str:
+    if run.call_until is None:
+        return f"{run.round} of {run.rounds} rounds"
+    return f"roll call, waits for those away until {clock(datetime.fromisoformat(run.call_until), now)}"
+
+
+def _table(title: str, sites: tuple[SiteState, ...], now: datetime) -> list[RenderableType]:
+    """Nothing of it is cut off in a terminal of 80 columns; what has to be seen to comes first."""
     longest = max(len(name) for name in ("site", *(site.site for site in sites)))
     names = Column("site", width=min(longest, _NAME_COLUMNS), overflow="fold")
     states = Column("state", no_wrap=True)
-    table = Table(names, "version", states, "for", "why", title=title, title_justify="left")
-    for site in sites:
+    table = Table(names, "version", states, "for", "why")
+    for site in sorted(sites, key=lambda site: site.state not in (*_ALERTING, AWAY)):
         style = "yellow" if site.state in _ALERTING else None
         reason = why(site.reason, "the site")  # whose name is in the same row
         table.add_row(site.site, site.version, site.state, _for(site.since, now), reason, style=style)
-    return table
+    return [Text(title, style="italic"), table]
 
 
 def _for(since: str, now: datetime) -> str:

@@ -101,7 +101,7 @@ def test_a_round_with_too_little_memory_goes_on_in_parts() -> None:
     _, loss = a_round(settings, studies)
     enough = torch.cuda.max_memory_reserved()
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(0.4 * enough / torch.cuda.get_device_properties(GPU).total_memory, GPU)
+    torch.cuda.set_per_process_memory_fraction(0.7 * enough / torch.cuda.get_device_properties(GPU).total_memory, GPU)
     try:
         _, in_parts = a_round(settings, studies)
     finally:

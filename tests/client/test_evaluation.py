@@ -9,7 +9,6 @@ import yaml
 from flwr.app import Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from bloodnet_model.device import best_device
 from bloodnet_model.labels import CLASSES
 from bloodnet_model.metrics import ScoreHistogram
 from bloodnet_model.network import BloodNet, build_network
@@ -156,13 +155,13 @@ def ask_to_compare(folder: Path, model: ModelSettings, split: str = "train") -> 
 
 
 def test_two_models_are_compared_on_the_sites_patients(hospital: Path, tmp_path: Path, model: ModelSettings) -> None:
-    data = site(hospital, tmp_path, model, minimum_class=2)
+    data = site(hospital, tmp_path, model, minimum_class=2, device="cpu")
     content = ask_to_compare(tmp_path, model)
     assert list(content) == ["status", "metrics"]
     sums = unpack_placements(content)
     studies = data.studies("train")
     labels = np.array([study.study_labels[0] for study in studies])
-    networks = [build_network(model, seed).to(best_device()) for seed in (0, 1)]
+    networks = [build_network(model, seed) for seed in (0, 1)]
     scores = [np.array([predict_study(of, study, model).probabilities[0] for study in studies]) for of in networks]
     pooled = [ScoreHistogram.from_scores(of, labels) for of in scores]
     assert sums == placement_sums(scores[0], scores[1], labels, pooled[0], pooled[1])

@@ -193,9 +193,9 @@ def test_going_back_leaves_a_damaged_end_behind(run: Path) -> None:
     whole = log(run).read_text()
     log(run).write_text(whole.replace('"event": "update", "round": 3', '"event": "update", "round": 9'))
     damaged = log(run).read_bytes()
-    with pytest.raises(DataError, match=r"line 11: .* with --from-round 2"):
+    with pytest.raises(DataError, match=r"line 12: .* with --from-round 2"):
         Journal.reopen(run, SETTINGS)
-    with pytest.raises(DataError, match="line 11"):
+    with pytest.raises(DataError, match="line 12"):
         Journal.reopen_at(run, SETTINGS, 3, "def")
     assert log(run).read_bytes() == damaged
     journal = Journal.reopen_at(run, SETTINGS, 2, "def")

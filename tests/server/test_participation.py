@@ -16,7 +16,8 @@ from bloodnet_model.chained_log import ChainedLog
 from bloodnet_model.errors import DataError, RoundError, SettingsError
 from server import readmission
 from server.federation import draw, round_plan
-from server.journal import FOLDER, LOG
+from server.journal import FOLDER
+from server.run_log import LOG
 from server.settings import run_settings
 from server.sites import roll_call
 from strategies import records

@@ -161,10 +161,14 @@ def test_a_finished_run_goes_on_only_from_a_round(tmp_path: Path) -> None:
     run = begun(tmp_path / "run", SETTINGS)
     write_metrics(run, {"test": {"pooled": {}}, "comparisons": [], "cross_site": None, "rounds": []})
     assert resumable(run) == SETTINGS  # what comes after the last round may still be going on
-    Journal.read(run).finish()
+    journal = Journal.read(run)
+    journal.over(1, {})
+    journal.finish()
     with pytest.raises(DataError, match=r"is finished; its report is .*report\.html"):
         resumable(run)
     assert resumable(run, from_round=1) == SETTINGS
+    with pytest.raises(DataError, match="round 9 is not over; go on from one of 1 to 1"):
+        resumable(run, from_round=9)
 
 
 def test_an_unknown_or_silent_superlink_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

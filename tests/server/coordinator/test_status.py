@@ -91,6 +91,39 @@ def test_a_run_that_has_written_nothing_yet(tmp_path: Path) -> None:
     assert (state.round, state.rounds, state.ends_at, state.sites) == (0, 0, None, ())
 
 
+FIRST = {"event": "weights", "round": 0}
+RUN = {"event": "run", "run": "3f9c2a4188d0"}
+CALLED = {"event": "called", "sites": ["a"]}
+OVER = {"event": "round", "round": 1}
+
+
+@pytest.mark.parametrize(
+    ("events", "calls"),
+    [
+        ((RUN, FIRST), True),
+        ((RUN, FIRST, CALLED), False),
+        ((RUN, FIRST, CALLED, OVER, {"event": "reopened"}), True),
+        ((RUN, FIRST, CALLED, OVER, {"event": "reopened"}, {"event": "rewound", "round": 1, "run": "x"}), True),
+        ((RUN, FIRST, CALLED, OVER, {"event": "reopened"}, CALLED), False),
+    ],
+)
+def test_during_a_roll_call_nobody_works(tmp_path: Path, events: tuple[dict[str, Any], ...], calls: bool) -> None:
+    run_log, settings = tmp_path / "new" / "journal" / "log.jsonl", {"rounds": 4, "sites": ["a", "b"], "wait_s": 600}
+    run_log.parent.mkdir(parents=True)
+    (tmp_path / "new" / RUN_CONFIG).write_text(yaml.safe_dump(settings))
+    log = ChainedLog.begin(run_log)
+    for event in events:
+        log.append(event)
+    os.utime(run_log, (BEGAN.timestamp(), BEGAN.timestamp()))
+    state = run_state(7, tmp_path / "new", {"a": listed("a"), "b": listed("b", connected=False)})
+    assert [site.state for site in state.sites] == ["connected" if calls else "working", "away"]
+    shown = text(Status(True, (state,), (), 300, (), NOBODY), BEGAN)
+    assert ("roll call, waits for those away until" in shown) is calls
+    assert ("0 of 4 rounds" in shown) is not calls
+    if calls:
+        assert datetime.fromisoformat(str(state.call_until)) == BEGAN + timedelta(minutes=10)
+
+
 def text(status: Status, now: datetime, columns: int = 120) -> str:
     console = Console(width=columns, no_color=True)
     with console.capture() as shown:
@@ -139,24 +172,24 @@ def cells(shown: str) -> list[list[list[str]]]:
 def test_nothing_of_the_table_is_cut_off(columns: int) -> None:
     long_ago = (BEGAN - timedelta(hours=47, minutes=59)).isoformat()
     sites = tuple(SiteState(site, "0.1.0", state, long_ago, reason) for site, (state, reason) in REASONS.items())
-    run = RunState(7, "/runs/hemorrhage-fedavg-2026", "3f9c2a4188d0", 12, 50, "2026-02-01T02:32:00+00:00", sites)
+    run = RunState(7, "/runs/hemorrhage-fedavg-2026", "3f9c2a4188d0", 12, 50, "2026-02-01T02:32:00+00:00", None, sites)
     others = (SiteState("policlinico-gemelli", "0.1.0", "connected", long_ago),)
     shown = text(Status(True, (run,), others, 300, (), NOBODY), BEGAN, columns)
     assert all(len(line) <= columns for line in shown.splitlines())
     rows = cells(shown)
-    names = [*REASONS, "policlinico-gemelli"]
+    names = [*[name for name in REASONS if name != "charite-berlin"], "charite-berlin", "policlinico-gemelli"]
     assert ["".join(row[0]) for row in rows] == names
     assert [row[0][0] for row in rows] == [name[:20] for name in names]  # of up to twenty letters, in one line
-    assert [row[2][0] for row in rows] == [*(state for state, _ in REASONS.values()), "connected"]
+    assert [row[2][0] for row in rows] == [*(REASONS[name][0] for name in names[:-1]), "connected"]
     assert all((row[1][0], row[3][0]) == ("0.1.0", "47 h 59 min") for row in rows)
     assert [" ".join(row[4]).strip() for row in rows] == [
-        "",
         "no answer from the site before the deadline",
         "control unlike others",
         "outside the site's policy: a second vector, which is not clipped",
         "until readmitted",
         "too few of the site's labelled studies can be used",
         "the site asks before a run, and nobody there has allowed this one",
+        "",
         "",
     ]
 
