@@ -1,5 +1,6 @@
 """A command with all processes it starts: seconds by the clock and of processors, and the most memory at a moment."""
 
+import itertools
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Final
 import psutil
 
 _SAMPLE_S: Final = 0.2
+_OF_MEMORY: Final = 5
+"""Samples from one look at the memory to the next: it takes the kernel 7 ms a process, from whatever is measured."""
 _LOG_LINES: Final = 15
 
 
@@ -37,22 +40,24 @@ def measured(command: Sequence[str | Path], log: Path, environment: Mapping[str,
     Memory is the sum of proportional set sizes: a page that several processes share counts once.
     """
     peak: tuple[float, ...] = ()
-    cpu_seconds: dict[int, float] = {}
+    used: dict[int, float] = {}
     with log.open("w") as output:
         started = time.perf_counter()
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment)
         try:
-            while not _ended(process):
-                seen = _seen(process.pid)
-                peak = max(peak, tuple(mib for mib, _ in seen.values()), key=sum)
-                cpu_seconds |= {pid: seconds for pid, (_, seconds) in seen.items()}
+            for sample in itertools.count(1):
+                if _ended(process):
+                    break
+                used |= cpu_seconds(psutil.Process())
+                if sample % _OF_MEMORY == 0:
+                    peak = max(peak, _shares_mib(process.pid), key=sum)
         finally:
             process.kill()
         seconds = time.perf_counter() - started
     if process.returncode:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{last}")
-    return Cost(seconds, sum(cpu_seconds.values()), peak)
+    return Cost(seconds, sum(used.values()), peak)
 
 
 def cpu_seconds(root: psutil.Process) -> dict[int, float]:
@@ -65,20 +70,19 @@ def cpu_seconds(root: psutil.Process) -> dict[int, float]:
     return seen
 
 
-def _seen(pid: int) -> dict[int, tuple[float, float]]:
-    """MiB and processor seconds of a process and of each that came from it; nothing of those that are gone."""
+def _shares_mib(pid: int) -> tuple[float, ...]:
+    """Of a process and of each that came from it; nothing of those that are gone."""
     try:
         root = psutil.Process(pid)
         processes = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return {}
-    return {process.pid: one for process in processes if (one := _of_one(process)) is not None}
+        return ()
+    return tuple(share for process in processes if (share := _share_mib(process)) is not None)
 
 
-def _of_one(process: psutil.Process) -> tuple[float, float] | None:
+def _share_mib(process: psutil.Process) -> float | None:
     try:
-        times = process.cpu_times()
-        return float(process.memory_full_info().pss) / 2**20, times.user + times.system
+        return float(process.memory_full_info().pss) / 2**20
     except psutil.Error:
         return None
 
