@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bloodnet_model.errors import BloodNetError, RoundError
+from bloodnet_model.garbage import search_seldom
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,12 +21,15 @@ ROOMS = ("bloodnet_model", "strategies", "client", "server", "simulation")
 
 def run_command(command: Callable[[], None]) -> None:
     """Run a command line: one sentence on stderr for a user's mistake (exit code 2) or a failed run (1)."""
+    search_seldom()
     try:
         _check_rooms()
         command()
     except BloodNetError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1 if isinstance(error, RoundError) else 2)
+    finally:
+        search_seldom()  # now through nothing: the process ends, and its memory with it
 
 
 @contextmanager

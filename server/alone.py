@@ -44,7 +44,7 @@ def train_alone(federation: Federation, start: NDArray[np.float32]) -> dict[str,
         declared = sites.info[answer.site].counts.get("train-studies", 0)
         expected = Expected(plans[answer.site], start, declared, settings.rounds * settings.deadline_s)
         with suppress(UnusableAnswer):
-            update, _ = answer.unpacked(partial(checked_update, expected=expected))
+            update = answer.unpacked(partial(checked_update, expected=expected)).update
             own[answer.site] = np.asarray(update.weights[:])
     return dict(sorted(own.items()))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bloodnet_model.errors import SettingsError, WeightsError
 from bloodnet_model.files import alone
+from bloodnet_model.garbage import search_seldom
 from bloodnet_model.network import BloodNet, build_network
 from bloodnet_model.pretrained import Start, start_from
 from bloodnet_model.seeds import derive_seed
@@ -51,8 +52,9 @@ WHERE_IT_STOPPED: Final = 0
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
+    search_seldom()
     end_with_parent()
-    survive_unreadable_answers()
+    survive_unreadable_answers(grid)
     config = {key.replace("-", "_"): value for key, value in context.run_config.items()}
     out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
     from_round = int(config.pop(FROM_ROUND, WHERE_IT_STOPPED))

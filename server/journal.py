@@ -20,7 +20,7 @@ from bloodnet_model.errors import DataError
 from bloodnet_model.files import make_folder, write_whole
 from server.run_log import FINISHED, LOG, RunLog, cut_damage, rounds_over
 from strategies.records import Update
-from strategies.update_gate import fingerprint
+from strategies.update_gate import Checked
 from strategies.vectors import stored
 
 FOLDER: Final = "journal"
@@ -207,14 +207,15 @@ class Journal:
                 found.setdefault(event["site"], set()).add(event["fingerprint"])
         return {site: frozenset(of) for site, of in found.items()}
 
-    def accept(self, number: int, site: str, update: Update, norm: float, answered_s: float) -> Accepted:
+    def accept(self, number: int, site: str, checked: Checked, answered_s: float) -> Accepted:
         """Keep a site's update, which counts from now on; what is returned holds no vector in memory."""
+        update = checked.update
         vectors = {name: np.asarray(of[:]) for name in _VECTORS if (of := getattr(update, name)) is not None}
         told = {of.name: getattr(update, of.name) for of in fields(Update) if of.name not in _VECTORS}
         file = self._keep(_update_file(number, site), vectors)
         event = {"event": "update", "round": number, "site": site, **file}
-        event |= {"vectors": sorted(vectors), "told": told, "norm": norm, "answered_s": answered_s}
-        event["fingerprint"] = fingerprint(update)
+        event |= {"vectors": sorted(vectors), "told": told, "norm": checked.norm, "answered_s": answered_s}
+        event["fingerprint"] = checked.fingerprint
         self._log.append(event)
         return self._accepted(event)
 

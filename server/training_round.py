@@ -52,12 +52,12 @@ class Training:
             self.answered_s[site] = answer.answered_s
         expected = self._expected(site)
         try:
-            update, norm = answer.unpacked(partial(checked_update, expected=expected))
+            checked = answer.unpacked(partial(checked_update, expected=expected))
         except UnusableAnswer as error:
             self.refused[site] = error.reason
         else:
             self.refused.pop(site, None)
-            self.updates[site] = journal.accept(self.number, site, update, norm, answer.answered_s)
+            self.updates[site] = journal.accept(self.number, site, checked, answer.answered_s)
 
     def missing(self) -> dict[str, RoundPlan]:
         """Plans of the sites that may still give an update: what the gate has refused will not become better."""

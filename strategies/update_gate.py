@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from statistics import median_low
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
@@ -90,8 +90,16 @@ class Expected:
         return schedule.steps(steps_per_epoch(studies, plan.model.training.studies_per_step))
 
 
-def checked_update(content: RecordDict, expected: Expected) -> tuple[Update, float]:
-    """The update that `content` holds, and the L2 norm of its change of the weights.
+class Checked(NamedTuple):
+    """An update that may count, the L2 norm of its change of the weights, and SHA-256 of the weights' bytes."""
+
+    update: Update
+    norm: float
+    fingerprint: str
+
+
+def checked_update(content: RecordDict, expected: Expected) -> Checked:
+    """The update that `content` holds.
 
     Raises UnusableAnswer with one of the reasons of `REFUSALS`.
     """
@@ -101,9 +109,10 @@ def checked_update(content: RecordDict, expected: Expected) -> tuple[Update, flo
     _require_claims(update, expected)
     norm = l2_norm(update.weights, expected.previous)
     _require(norm > 0, "unchanged")
-    _require(fingerprint(update) not in expected.earlier, "replayed")
+    known_by = fingerprint(update)
+    _require(known_by not in expected.earlier, "replayed")
     _require(not expected.max_norm or norm <= expected.max_norm, "norm-too-large")
-    return update, norm
+    return Checked(update, norm, known_by)
 
 
 def outlying(norms: Mapping[str, float], steps: Mapping[str, int], ratio: float) -> frozenset[str]:

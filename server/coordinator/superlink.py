@@ -6,7 +6,6 @@ more. A site that learnt another's number or question could answer for it, or as
 the function that holds numbers against keys is wrapped, and holds these against them, too.
 """
 
-import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -23,6 +22,7 @@ from flwr.superlink.dependencies.linkstate import get_linkstate
 from flwr.superlink.routers.fleet import node_auth
 from starlette.middleware import Middleware
 
+from bloodnet_model.garbage import search_seldom
 from server.coordinator.whole_bodies import WholeBodies
 
 AUTHENTICATE: Final = "authenticate_node"
@@ -36,7 +36,7 @@ def main() -> None:
     sys.argv = sys.argv[1:]
     setattr(node_auth, AUTHENTICATE, in_its_own_name(getattr(node_auth, AUTHENTICATE)))
     setattr(extensions, OUTERMOST, lambda: (Middleware(WholeBodies),))
-    gc.freeze()  # what was imported is no garbage: each search through it would hold up the next requests
+    search_seldom()  # each search would hold up the next requests
     flower_superlink()
 
 

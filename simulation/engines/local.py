@@ -28,7 +28,7 @@ RunConfig = Mapping[str, str | int | float | bool]
 _PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
 _TASKS_A_WORKER = 2
 _FORKSERVER = "forkserver"
-_PRELOADED = ("client.app", "torch._dynamo")  # the latter each worker's first optimiser would import, for seconds
+_PRELOADED = "simulation.engines.imported"
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
 
 
@@ -132,7 +132,7 @@ def default_workers() -> int:
 def get_ready() -> None:
     """Start the process that workers will be copies of, so that it imports what a site needs meanwhile."""
     if _FORKSERVER in get_all_start_methods():
-        get_context(_FORKSERVER).set_forkserver_preload(list(_PRELOADED))
+        get_context(_FORKSERVER).set_forkserver_preload([_PRELOADED])
         ensure_running()
 
 

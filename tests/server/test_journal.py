@@ -11,7 +11,7 @@ import pytest
 from bloodnet_model.errors import DataError
 from server.journal import Accepted, Aggregate, Journal
 from strategies.records import Update
-from strategies.update_gate import fingerprint
+from strategies.update_gate import Checked, fingerprint
 
 LINE = {"round": 1}
 SETTINGS = {"rounds": 3, "model": {"widths": (8, 16)}}
@@ -21,8 +21,12 @@ def update(value: float) -> Update:
     return Update(np.full(4, value, np.float32), 10, 5, (1.0, 0.5, 0.3, 0.2), 2.5, 1, 7)
 
 
+def checked(update: Update) -> Checked:
+    return Checked(update, 0.25, fingerprint(update))
+
+
 def accept(journal: Journal, number: int, site: str, value: float) -> Accepted:
-    return journal.accept(number, site, update(value), norm=0.25, answered_s=3.5)
+    return journal.accept(number, site, checked(update(value)), answered_s=3.5)
 
 
 @pytest.fixture
@@ -237,7 +241,7 @@ def test_what_a_round_says_of_itself_does_not_stay_in_memory(run: Path) -> None:
     told = {"losses": (1.0,) * (much // 8)}
     tracemalloc.start()
     for number in range(2, 22):
-        journal.accept(number, "a", replace(update(number), **told), 0.25, 3.5)  # type: ignore[arg-type]
+        journal.accept(number, "a", checked(replace(update(number), **told)), 3.5)  # type: ignore[arg-type]
         journal.aggregated(number, Aggregate(np.zeros(4, np.float32), {}, {}, 1.0))
         journal.over(number, {"round": number, "said": "x" * much + str(number)})
     kept, _ = tracemalloc.get_traced_memory()

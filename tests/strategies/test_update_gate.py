@@ -70,8 +70,8 @@ def with_array(array: Array) -> RecordDict:
 
 
 def test_an_honest_update_passes_with_the_norm_of_its_change() -> None:
-    update, norm = checked_update(records.pack_update(GOOD), expected())
-    assert norm == 5.0
+    update, norm, known_by = checked_update(records.pack_update(GOOD), expected())
+    assert (norm, known_by) == (5.0, fingerprint(GOOD))
     assert update.weights[:].tolist() == [1, 5, 7]
     assert (update.studies, update.steps, update.losses, update.seconds) == (5, 6, GOOD.losses, 2.0)
 
@@ -214,7 +214,7 @@ def test_records_and_keys_are_those_of_an_update_and_no_others() -> None:
 def test_the_change_of_a_control_is_there_where_it_is_asked_for_and_only_there() -> None:
     control = np.array([1, -1, 2], np.float32)
     scaffold = expected(control=True)
-    update, _ = checked_update(changed(control_change=control), scaffold)
+    update = checked_update(changed(control_change=control), scaffold).update
     assert update.control_change is not None
     assert update.control_change[:].tolist() == [1, -1, 2]
     assert refusal(changed(control_change=control)) == "unknown-records"
@@ -224,7 +224,7 @@ def test_the_change_of_a_control_is_there_where_it_is_asked_for_and_only_there()
 
 
 def test_a_whole_number_stands_for_a_loss() -> None:
-    assert checked_update(_metrics(loss=1, seconds=2), expected())[0].losses[0] == 1
+    assert checked_update(_metrics(loss=1, seconds=2), expected()).update.losses[0] == 1
 
 
 def test_an_earlier_update_of_the_site_is_a_replay() -> None:

@@ -235,7 +235,7 @@ def test_an_answer_that_cannot_be_read_costs_its_site_the_round_alone(
     content: InflatableObject, played: Round, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_grid, READ, getattr(http_grid, READ))  # as it is again afterwards
-    survive_unreadable_answers()
+    survive_unreadable_answers(played.grid)
     with ThreadPoolExecutor(1) as pool:
         counted = pool.submit(played.codes)
         evil = answer(played.sites["site-b"].question(), "")
