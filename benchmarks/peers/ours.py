@@ -25,6 +25,7 @@ def main(folder: Path, steps: int) -> None:
     """Of sites with one study each, for which an epoch is a step."""
     from safetensors.numpy import load_file
 
+    import server.report  # noqa: F401  # as `bloodnet-simulate run` does, too, while the workers start
     from benchmarks.peers.work import AT_ONCE, CLIENTS, ROUNDS, leave
     from benchmarks.tiny_hospitals import NETWORK
     from server.app import OUT
