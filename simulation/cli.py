@@ -174,7 +174,7 @@ def run(
     refuse_idle_flags(settings.data, {"--alpha": alpha, "--min-studies": min_studies})
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
-    from simulation.engines.local import default_workers, get_ready
+    from simulation.engines.workers import default_workers, get_ready
 
     get_ready()
     from simulation.federation import simulate
@@ -199,7 +199,7 @@ def phantom(
     workers: Workers = None,
 ) -> None:
     """Write synthetic head CTs as DICOM series with labels and masks, one site folder a hospital."""
-    from simulation.engines.local import default_workers
+    from simulation.engines.workers import default_workers
     from simulation.hospitals import draw_phantoms
     from simulation.phantom import PhantomSettings
 

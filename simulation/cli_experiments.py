@@ -61,7 +61,7 @@ def compare(
     from simulation.comparison.console import print_comparison
     from simulation.comparison.page import REPORT
     from simulation.comparison.run import compare, comparison_settings
-    from simulation.engines.local import default_workers
+    from simulation.engines.workers import default_workers
     from simulation.settings import parameters_by_strategy, read_config, sources_of, with_flags
 
     flags = {
@@ -112,7 +112,7 @@ def ablate(
     from simulation.ablation.console import print_ablation
     from simulation.ablation.page import REPORT
     from simulation.ablation.run import ablate, ablation_settings
-    from simulation.engines.local import default_workers
+    from simulation.engines.workers import default_workers
     from simulation.settings import read_config, sources_of, with_flags
 
     flags = {
@@ -163,7 +163,7 @@ def poison(
     as_json: AsJson = False,
 ) -> None:
     """What is left of the model when hospitals send updates with the sign turned round? By strategy, of five."""
-    from simulation.engines.local import default_workers
+    from simulation.engines.workers import default_workers
     from simulation.poisoners.console import print_poisoning
     from simulation.poisoners.run import numbers_of, poison, poisoning_settings
     from simulation.settings import read_config, sources_of, with_flags

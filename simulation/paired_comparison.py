@@ -22,7 +22,7 @@ from client.dataset import SiteData, load_site, prepare
 from client.state import SiteState
 from client.tested_site import TestedSite
 from server.journal import Journal
-from simulation.engines.local import one_thread
+from simulation.engines.workers import one_thread
 
 REPLICATES: Final = 1000
 _AT_ONCE: Final = 50  # replicates, so that memory stays bounded

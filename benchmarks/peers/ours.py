@@ -7,14 +7,16 @@ validate or to test on, for the peers are not asked to either.
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from flwr.app import Message
+from simulation.engines.workers import get_ready
 
-from simulation.engines.local import get_ready, run_local
+if TYPE_CHECKING:
+    from flwr.app import Message
 
 
-def respond(message: Message, node_id: int, folder: str, steps: int) -> Message:
+def respond(message: "Message", node_id: int, folder: str, steps: int) -> "Message":
     """In a worker: what the engine does there, with the benchmark's ClientApp."""
     from benchmarks.site_answers import answered, client_app
 
@@ -31,6 +33,7 @@ def main(folder: Path, steps: int) -> None:
     from server.app import OUT
     from server.run_folder import MODEL
     from server.settings import run_settings, to_run_config
+    from simulation.engines.local import run_local
 
     out = folder / "run"
     of_run = {"rounds": ROUNDS, "local_epochs": max(1, steps), "minimum_sites": CLIENTS, "model": NETWORK}

@@ -21,7 +21,7 @@ from bloodnet_model.study import Study
 from bloodnet_model.weights import save_network
 from client.dataset import load_site, prepare
 from simulation.ablation.plateau import Curve, PlateauSettings, train_to_plateau
-from simulation.engines.local import one_thread
+from simulation.engines.workers import one_thread
 
 LINKS: Final[tuple[Link, ...]] = (
     "dependent",

@@ -5,14 +5,11 @@ of one thread each; the result does not depend on how many there are.
 """
 
 import math
-import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,13 +19,13 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from simulation.engines.workers import new_pool
+
 RunConfig = Mapping[str, str | int | float | bool]
 """Flower's flat configuration of a run: what the ServerApp is given."""
 
 _PULL_WAIT_S = 1.0  # so that an answer is taken at once, without asking for it all the time
 _TASKS_A_WORKER = 2
-_FORKSERVER = "forkserver"
-_PRELOADED = "simulation.engines.imported"
 _WORKER_DIED = 1  # any code: the round loop only sees that the node failed
 
 
@@ -46,7 +43,7 @@ class LocalGrid(Grid):
     def __init__(self, site_folders: Sequence[Path], workers: int) -> None:
         self._folders = dict(enumerate(site_folders, start=1))
         self._workers = max(1, min(workers, len(self._folders)))
-        self._pool = _new_pool(self._workers)
+        self._pool = new_pool(self._workers)
         self._unsent: dict[str, Message] = {}
         self._pending: dict[str, tuple[Message, Future[Message]]] = {}
         # Flower sets these for the process of a task; without them no Message can be made.
@@ -116,37 +113,13 @@ class LocalGrid(Grid):
         try:
             return self._pool.submit(_answer, message, node, str(self._folders[node]))
         except BrokenProcessPool:  # a worker was killed in an earlier step
-            self._pool = _new_pool(self._workers)
+            self._pool = new_pool(self._workers)
             return self._pool.submit(_answer, message, node, str(self._folders[node]))
 
 
 def server_context(config: RunConfig) -> Context:
     """What Flower hands to a ServerApp."""
     return Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config=dict(config))
-
-
-def default_workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def get_ready() -> None:
-    """Start the process that workers will be copies of, so that it imports what a site needs meanwhile."""
-    if _FORKSERVER in get_all_start_methods():
-        get_context(_FORKSERVER).set_forkserver_preload([_PRELOADED])
-        ensure_running()
-
-
-def _new_pool(workers: int) -> ProcessPoolExecutor:
-    get_ready()
-    method = _FORKSERVER if _FORKSERVER in get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(workers, mp_context=get_context(method), initializer=one_thread)
-
-
-def one_thread() -> None:
-    """For a worker process: as many of them as there are cores share these best."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _answer(message: Message, node_id: int, folder: str) -> Message:

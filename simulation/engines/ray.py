@@ -20,7 +20,8 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from bloodnet_model.errors import BloodNetError, RoundError, SettingsError
-from simulation.engines.local import RunConfig, one_thread, server_context
+from simulation.engines.local import RunConfig, server_context
+from simulation.engines.workers import one_thread
 
 _CLUSTER: Final = "RAY_ADDRESS"
 _GRACE_S: Final = 20.0
