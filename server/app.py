@@ -34,6 +34,7 @@ from server.rounds import evaluate, run_rounds
 from server.selection import best, values
 from server.settings import FIRST, PREVIOUS, RunSettings, from_run_config
 from server.sites import roll_call
+from server.soon import ask_again_soon
 from server.tracking import Tracker, tracked
 from server.unreadable import survive_unreadable_answers
 from strategies.registry import make_strategy, resolved_parameters
@@ -55,6 +56,7 @@ def main(grid: Grid, context: Context) -> None:
     search_seldom()
     end_with_parent()
     survive_unreadable_answers(grid)
+    ask_again_soon(grid)
     config = {key.replace("-", "_"): value for key, value in context.run_config.items()}
     out, resume = Path(str(config.pop(OUT))), bool(config.pop(RESUME, False))
     from_round = int(config.pop(FROM_ROUND, WHERE_IT_STOPPED))
