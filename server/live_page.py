@@ -1,9 +1,13 @@
-"""`report.html` of a run that goes on."""
+"""`report.html` of a run that goes on; `python -m server.live_page RUN` draws it once, when nothing else is to be done.
 
+That is a fresh Python: what it takes to import for a run, and a second of the processor for it, no page needs.
+"""
+
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final
 
@@ -21,19 +25,19 @@ class LivePage:
     def __init__(self, run_folder: Path) -> None:
         self._folder = run_folder
         self._is_old, self._next_s = False, time.monotonic() + _EVERY_S
-        self._drawing: SpawnProcess | None = None
+        self._drawing: subprocess.Popen[bytes] | None = None
 
     def changed(self) -> None:
         self._is_old = True
-        if time.monotonic() >= self._next_s and not (self._drawing and self._drawing.is_alive()):
+        if time.monotonic() >= self._next_s and not (self._drawing and self._drawing.poll() is None):
             self._next_s = time.monotonic() + _EVERY_S
-            self._drawing = get_context("spawn").Process(target=_draw_meanwhile, args=(self._folder,))
-            self._drawing.start()
+            command = [sys.executable, "-m", "server.live_page", str(self._folder)]
+            self._drawing = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
 
     def close(self) -> None:
         """The page shows the run as it stands."""
         if self._drawing:
-            self._drawing.join()  # it would put an older page in the place of the last one
+            self._drawing.wait()  # it would put an older page in the place of the last one
         if self._is_old:
             _draw(self._folder)
             self._is_old = False
@@ -45,7 +49,7 @@ def _draw(run_folder: Path) -> None:
     render_report(run_folder)
 
 
-def _draw_meanwhile(run_folder: Path) -> None:
-    """In a process of its own; what is wrong with the folder the run says itself."""
-    with suppress(DataError, KeyboardInterrupt):
-        _draw(run_folder)
+if __name__ == "__main__":
+    os.nice(19)
+    with suppress(DataError, KeyboardInterrupt):  # what is wrong with the folder, the run says itself
+        _draw(Path(sys.argv[1]))

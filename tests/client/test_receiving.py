@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import signature
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from flwr.supernode.main import create_app
 from flwr.supernode.nodestate import InMemoryNodeState, NodeStateFactory
 
 from client.guard import MODULE, PULL
-from client.receiving import Starter, answer_at_once, eager
+from client.receiving import PULL_OBJECTS, SOON_S, Starter, answer_at_once, eager, remembering
 from simulation.engines.loopback import HOST, free_ports
 from tests.processes import wait_until
 
@@ -47,6 +48,30 @@ def test_where_nothing_comes_it_asks_no_more_often_than_flower(monkeypatch: pyte
     assert answers == [None, 7]
 
 
+def test_objects_of_the_message_before_do_not_come_again() -> None:
+    asked: list[list[str]] = []
+
+    def pull(names: list[str], initial_backoff: float) -> dict[str, bytes]:
+        assert initial_backoff == SOON_S
+        asked.append(names)
+        return {name: name.encode() for name in names}
+
+    pull_new = remembering(pull)
+    pull_new(["plan 1", "weights"])
+    found = pull_new(["plan 2", "weights"])
+    assert found == {"plan 2": b"plan 2", "weights": b"weights"}
+    found.clear()  # as Flower does
+    assert pull_new(["weights", "plan 1"]) == {"weights": b"weights", "plan 1": b"plan 1"}
+    assert asked == [["plan 1", "weights"], ["plan 2"], ["plan 1"]]
+
+
+def test_what_is_wrapped_takes_what_it_is_given() -> None:
+    """Of Flower's, which may change it in another version."""
+    assert {"object_ids", "initial_backoff"} <= signature(
+        getattr(import_module(MODULE), PULL_OBJECTS)
+    ).parameters.keys()
+
+
 @contextmanager
 def runtime_api(state_factory: NodeStateFactory) -> Iterator[str]:
     """Flower's own, at which a SuperNode's apps fetch what they are to do; its address, on loopback."""
@@ -66,7 +91,8 @@ def runtime_api(state_factory: NodeStateFactory) -> Iterator[str]:
 
 def test_an_app_that_was_killed_before_it_began_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     node = import_module(MODULE)
-    monkeypatch.setattr(node, PULL, getattr(node, PULL))  # which is put back, for it is wrapped
+    for wrapped in (PULL, PULL_OBJECTS):
+        monkeypatch.setattr(node, wrapped, getattr(node, wrapped))  # which is put back
     flower = NodeStateFactory(ObjectStoreFactory())
     state = flower.state()
     assert isinstance(state, InMemoryNodeState)
@@ -90,6 +116,7 @@ def test_an_app_that_was_killed_before_it_began_is_started_once_more(monkeypatch
             answer_at_once(address)
             assert over.wait(60)
         started = told.communicate()[0].split()
+        assert getattr(node, PULL_OBJECTS).__wrapped__
     assert len(started) == 1
     assert started != [killed]
     assert state.get_task_by_token(started[0]) == state.task_store[task]

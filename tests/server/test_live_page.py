@@ -1,6 +1,6 @@
 """A running run's page: every half minute at most, by a process of its own, and right at the end."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,19 +24,14 @@ class Machine:
     def draw(self, _: Path) -> None:
         self.at_end.append(self.now_s)
 
-    def get_context(self, _: str) -> Self:
-        return self
-
-    def Process(self, target: Callable[[Path], None], args: tuple[Path]) -> Self:
-        return self
-
-    def start(self) -> None:
+    def Popen(self, command: list[str | Path], env: Mapping[str, str]) -> Self:
         self.meanwhile.append(self.now_s)
+        return self
 
-    def is_alive(self) -> bool:
-        return self.now_s < self.meanwhile[-1] + self._page_takes_s
+    def poll(self) -> int | None:
+        return None if self.now_s < self.meanwhile[-1] + self._page_takes_s else 0
 
-    def join(self) -> None:
+    def wait(self) -> None:
         self.now_s = max(self.now_s, self.meanwhile[-1] + self._page_takes_s)
 
 
@@ -44,7 +39,7 @@ def lived(monkeypatch: pytest.MonkeyPatch, rounds: int, round_s: float, page_tak
     """A run, to its end."""
     machine = Machine(page_takes_s)
     monkeypatch.setattr(live_page, "time", machine)
-    monkeypatch.setattr(live_page, "get_context", machine.get_context)
+    monkeypatch.setattr(live_page, "subprocess", machine)
     monkeypatch.setattr(live_page, "_draw", machine.draw)
     page = LivePage(Path())
     for _ in range(rounds):
@@ -82,8 +77,8 @@ def test_the_process_draws_what_the_run_would(tmp_path: Path, monkeypatch: pytes
     page = LivePage(folder)
     page.changed()
     process: Any = page._drawing
-    process.join()
+    process.wait()
     meanwhile = (folder / "report.html").read_bytes()
     page.close()
     assert (folder / "report.html").read_bytes() == meanwhile
-    assert process.exitcode == 0
+    assert process.returncode == 0
