@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.common.serde import message_from_proto
 from flwr.proto.fleet_pb2 import PushMessagesRequest
+from flwr.supercore import sql_mixin
 from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.superlink import extensions
 from flwr.superlink.cli import flower_superlink
@@ -28,6 +29,10 @@ from server.coordinator.whole_bodies import WholeBodies
 AUTHENTICATE: Final = "authenticate_node"
 OUTERMOST: Final = "get_middleware"
 """Flower's hook for what stands before its own middleware."""
+PRAGMAS: Final = "SQLITE_PRAGMAS"
+"""Flower's, of a database that it opens, name and value each."""
+LARGE_PAGES: Final = ("page_size", "65536")
+"""Of a new database: weights lie in it for a while, in pieces of 5 MB, which take half as long as in pages of 4 kB."""
 Authenticate = Callable[[Any], None]
 """Flower's, of an HTTP request: raises where the number of the node that asks is not that of the key that signed."""
 
@@ -36,6 +41,7 @@ def main() -> None:
     sys.argv = sys.argv[1:]
     setattr(node_auth, AUTHENTICATE, in_its_own_name(getattr(node_auth, AUTHENTICATE)))
     setattr(extensions, OUTERMOST, lambda: (Middleware(WholeBodies),))
+    setattr(sql_mixin, PRAGMAS, (LARGE_PAGES, *getattr(sql_mixin, PRAGMAS)))
     search_seldom()  # each search would hold up the next requests
     flower_superlink()
 

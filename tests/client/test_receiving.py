@@ -1,10 +1,11 @@
 """When a node asks whether there is something to do."""
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from inspect import signature
+from inspect import getsource, signature
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from flwr.supernode.main import create_app
 from flwr.supernode.nodestate import InMemoryNodeState, NodeStateFactory
 
 from client.guard import MODULE, PULL
-from client.receiving import PULL_OBJECTS, SOON_S, Starter, answer_at_once, eager, remembering
+from client.receiving import PULL_OBJECTS, SOON_S, TIME, Pauses, Starter, answer_at_once, eager, remembering
 from simulation.engines.loopback import HOST, free_ports
 from tests.processes import wait_until
 
@@ -65,6 +66,22 @@ def test_objects_of_the_message_before_do_not_come_again() -> None:
     assert asked == [["plan 1", "weights"], ["plan 2"], ["plan 1"]]
 
 
+def test_the_first_looks_for_an_answer_follow_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("client.receiving.time", SimpleNamespace(sleep=slept.append))
+    pauses = Pauses()
+    pauses.sleep(0.5)
+    pauses.shorten()
+    for seconds in (3.0, *[0.5] * 201):  # of these, three seconds are between two questions to the coordinator
+        pauses.sleep(seconds)
+    assert slept == [0.5, 3.0, *[0.05] * 200, 0.5]
+
+
+def test_flower_sleeps_by_nothing_else() -> None:
+    """Of its `time`, nothing but `sleep` is used, which is all there is in its place."""
+    assert set(re.findall(r"\btime\.\w+", getsource(import_module(MODULE)))) == {"time.sleep"}
+
+
 def test_what_is_wrapped_takes_what_it_is_given() -> None:
     """Of Flower's, which may change it in another version."""
     assert {"object_ids", "initial_backoff"} <= signature(
@@ -91,7 +108,7 @@ def runtime_api(state_factory: NodeStateFactory) -> Iterator[str]:
 
 def test_an_app_that_was_killed_before_it_began_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     node = import_module(MODULE)
-    for wrapped in (PULL, PULL_OBJECTS):
+    for wrapped in (PULL, PULL_OBJECTS, TIME):
         monkeypatch.setattr(node, wrapped, getattr(node, wrapped))  # which is put back
     flower = NodeStateFactory(ObjectStoreFactory())
     state = flower.state()
