@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bloodnet_model.errors import BloodNetError, RoundError
-from bloodnet_model.garbage import search_seldom
+from bloodnet_model.garbage import leave_as_it_is, search_seldom
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ def run_command(command: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1 if isinstance(error, RoundError) else 2)
     finally:
-        search_seldom()  # now through nothing: the process ends, and its memory with it
+        leave_as_it_is()
 
 
 @contextmanager

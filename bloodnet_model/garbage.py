@@ -4,14 +4,17 @@ import gc
 from typing import Final
 
 _NEW_OBJECTS: Final = 10_000
-"""Between two searches, in place of Python's 700: imports take a fifth less time."""
 
 
 def search_seldom() -> None:
-    """From now on search seldom, and never through what there is already.
+    """Search after ten thousand new objects, not after seven hundred: imports take a fifth less time."""
+    gc.set_threshold(_NEW_OBJECTS)
 
-    Each search through all imports takes a fifth of a second, the ones at the end of a process take one together, and
-    a process that is another's copy has to copy what it searches.
+
+def leave_as_it_is() -> None:
+    """Never search through what there is now, garbage or not: for a process that has just imported all, or that ends.
+
+    Each search through all imports takes a fifth of a second, those at the end of a process take one together, and a
+    process that is another's copy has to copy what it searches.
     """
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)

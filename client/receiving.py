@@ -2,7 +2,7 @@
 
 Flower looks every 3 s for a message, every second for what to start, and starts a fresh Python for each; where little
 is trained, a round is made of that. Its SuperNode is told that others start the app (`--isolation process`), and its
-function that fetches a message is wrapped once more, after the guard. Where nothing comes for a while, nothing is
+functions that fetch a message and its objects are wrapped, after the guard. Where nothing comes for a while, nothing is
 asked more often than Flower does.
 """
 

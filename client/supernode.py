@@ -23,7 +23,7 @@ from flwr.supernode.cli import flower_supernode
 
 from bloodnet_model.commands import run_command
 from bloodnet_model.errors import BloodNetError
-from bloodnet_model.garbage import search_seldom
+from bloodnet_model.garbage import leave_as_it_is
 from client.approval import approved_bundles, keep_refused
 from client.connection import Connection, watch_requests
 from client.egress import Departure, write_down
@@ -63,7 +63,7 @@ def main() -> None:
     stand_guard(judge_for(site, own), lambda error: note_error(site.kept, error))
     log.info("%s connects to %s; bundle %s is installed", site.settings.name, site.settings.policy.coordinator, own)
     answer_at_once(own_address)
-    search_seldom()
+    leave_as_it_is()
     flower_supernode()
     flwr_exit(ExitCode.SUPERNODE_CONNECTION_ERROR, "The node has ended; its threads would go on.")
 

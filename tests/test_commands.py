@@ -95,6 +95,15 @@ def test_every_command_is_installed() -> None:
     assert all(callable(function) for function in ours.values())
 
 
+def test_a_command_ends_without_a_search_through_what_it_imported() -> None:
+    script = (
+        "import gc; from bloodnet_model.commands import run_command;"
+        "run_command(lambda: None); print(gc.get_threshold()[0], gc.get_freeze_count() > 0)"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "10000 True"
+
+
 def test_help_imports_nothing_heavy() -> None:
     script = (
         "import sys, simulation.cli, client.cli, server.cli;"

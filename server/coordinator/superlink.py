@@ -23,7 +23,7 @@ from flwr.superlink.dependencies.linkstate import get_linkstate
 from flwr.superlink.routers.fleet import node_auth
 from starlette.middleware import Middleware
 
-from bloodnet_model.garbage import search_seldom
+from bloodnet_model.garbage import leave_as_it_is, search_seldom
 from server.coordinator.whole_bodies import WholeBodies
 
 AUTHENTICATE: Final = "authenticate_node"
@@ -42,7 +42,8 @@ def main() -> None:
     setattr(node_auth, AUTHENTICATE, in_its_own_name(getattr(node_auth, AUTHENTICATE)))
     setattr(extensions, OUTERMOST, lambda: (Middleware(WholeBodies),))
     setattr(sql_mixin, PRAGMAS, (LARGE_PAGES, *getattr(sql_mixin, PRAGMAS)))
-    search_seldom()  # each search would hold up the next requests
+    search_seldom()  # for each search holds up the next requests
+    leave_as_it_is()
     flower_superlink()
 
 
