@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from flwr.app import Context, Error, RecordDict
-from flwr.superlink.grid import http_grid
+from flwr.superlink.grid import HttpGrid, http_grid
 
 from bloodnet_model.errors import DataError, RoundError, SettingsError
 from bloodnet_model.labels import CLASSES
@@ -14,6 +14,7 @@ from bloodnet_model.run_metrics import RoundValue, RunMetrics, load_metrics
 from bloodnet_model.weights import flat_weights, load_network
 from server.app import main, run_federation
 from server.settings import run_settings, to_run_config
+from server.soon import PULL_OBJECTS
 from server.unreadable import READ
 from strategies import records
 from strategies.evaluation_records import SiteEvaluation, pack_evaluation, requested_split
@@ -47,13 +48,15 @@ def test_a_mistake_in_the_strategy_is_said_before_anything_is_written(tmp_path: 
 
 
 def test_the_app_survives_what_it_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How is tested with a real SuperLink."""
-    read = getattr(http_grid, READ)
+    """And asks soon for what is on its way. How the first is done, is tested with a real SuperLink."""
+    read, pull_objects = getattr(http_grid, READ), getattr(http_grid, PULL_OBJECTS)
     monkeypatch.setattr(http_grid, READ, read)  # as it is again afterwards
+    monkeypatch.setattr(http_grid, PULL_OBJECTS, pull_objects)
     monkeypatch.setattr("server.app.run_federation", lambda *_: None)
     settings = to_run_config(run_settings({})) | {"out": str(tmp_path)}
-    main(FunctionGrid({}), Context(1, 1, {}, RecordDict(), dict(settings)))
+    main(HttpGrid.__new__(HttpGrid), Context(1, 1, {}, RecordDict(), dict(settings)))
     assert getattr(http_grid, READ).__wrapped__ is read
+    assert getattr(http_grid, PULL_OBJECTS).func is pull_objects
 
 
 AUCS = {1: 0.5, 2: 1.0, 3: 0.5, 4: 0.75, 5: 0.5, 6: 1.0, 7: 0.5}
